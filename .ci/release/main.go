@@ -33,14 +33,13 @@ import (
 
 // A release is what is made.
 type release struct {
-	source  string    // the folder of the sources
-	out     string    // the folder of what is released
-	work    string    // a folder for what is made in between
-	version string    // 0.2.0, without a v
-	commit  string    // in full
-	at      time.Time // when the commit was made: the time of all files
-	// likeGo are modules, with their versions, that have Go's own licence.
-	likeGo map[string]bool
+	source  string              // the folder of the sources
+	out     string              // the folder of what is released
+	work    string              // a folder for what is made in between
+	version string              // 0.2.0, without a v
+	commit  string              // in full
+	at      time.Time           // when the commit was made: the time of all files
+	ids     map[string][]string // the licences of each module, with its version, and of Go
 }
 
 func main() {

@@ -116,6 +116,22 @@ func TestChart(t *testing.T) {
 	}
 }
 
+// TestLicences holds which licences are found in a text.
+func TestLicences(t *testing.T) {
+	bsd := "Redistribution and use in source\nand binary forms, with or without"
+	for _, tt := range []struct{ text, want string }{
+		{"", ""},
+		{bsd, "BSD-2-Clause"},
+		{bsd + " Neither the name of Google", "BSD-3-Clause"},
+		{"Permission is hereby granted, free\n of charge, to\n----\n                 Apache License", "Apache-2.0 MIT"},
+		{"GNU General Public License", "GPL"},
+	} {
+		if got := strings.Join(slices.Sorted(slices.Values(idsOf(tt.text))), " "); got != tt.want {
+			t.Errorf("%q holds %q; want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
 // TestBaseRoot holds what the image's root has without the program.
 func TestBaseRoot(t *testing.T) {
 	root, err := output(".", nil, "go", "env", "GOROOT")
