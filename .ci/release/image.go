@@ -136,6 +136,7 @@ func (r *release) image(p platform, config v1.Config, base v1.Layer, annotations
 	}
 	file = file.DeepCopy()
 	file.Created, file.OS, file.Architecture, file.Config = created, p.os, p.arch, config
+	file.Config.Labels = annotations // docker inspect shows no annotations
 	if image, err = mutate.ConfigFile(image, file); err != nil {
 		return nil, err
 	}

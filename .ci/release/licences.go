@@ -23,6 +23,31 @@ const licencesName = "THIRD-PARTY-LICENSES.txt"
 
 const goName = "Go and its standard library"
 
+// licenceWords are words that a licence has and no other, by SPDX's names.
+var licenceWords = map[string]string{
+	"AGPL-3.0":     "GNU AFFERO GENERAL PUBLIC LICENSE",
+	"Apache-2.0":   "Apache License",
+	"BSD-2-Clause": "Redistribution and use in source and binary forms",
+	"GPL":          "GNU GENERAL PUBLIC LICENSE",
+	"LGPL":         "GNU LESSER GENERAL PUBLIC LICENSE",
+	"MIT":          "Permission is hereby granted, free of charge",
+	"MPL-2.0":      "Mozilla Public License",
+}
+
+// idsOf returns which licences a text holds: one file may hold several.
+func idsOf(text string) (ids []string) {
+	text = strings.ToLower(strings.Join(strings.Fields(text), " "))
+	for id, words := range licenceWords {
+		if strings.Contains(text, strings.ToLower(words)) {
+			if id == "BSD-2-Clause" && (strings.Contains(text, "neither the name") || strings.Contains(text, "may not be used to endorse")) {
+				id = "BSD-3-Clause"
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // licences writes the licences of all that the programs contain of others, as these ask of those who pass a program on:
 // each text once, below the names of those whose it is.
 func (r *release) licences() error {
@@ -59,10 +84,10 @@ func (r *release) licences() error {
 			return err
 		}
 	}
-	r.likeGo = make(map[string]bool)
+	r.ids = make(map[string][]string)
 	for text, who := range texts {
-		if who[goName] && strings.Contains(text, "Redistribution and use in source and binary forms") {
-			r.likeGo = who
+		for name := range who {
+			r.ids[name] = slices.Compact(slices.Sorted(slices.Values(append(r.ids[name], idsOf(text)...))))
 		}
 	}
 	scripts, err := filepath.Glob(filepath.Join(r.source, scriptsFolder, "*.LICENSE"))

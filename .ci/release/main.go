@@ -16,7 +16,7 @@
 //   - dockerfile.go: the image's configuration, which is the Dockerfile's;
 //   - root.go: what the image's base gives;
 //   - image.go: the image, for two platforms, and the files that hold it;
-//   - chart.go: the chart's package.
+//   - chart.go: which version the chart has, and its package.
 package main
 
 import (
@@ -33,14 +33,13 @@ import (
 
 // A release is what is made.
 type release struct {
-	source  string    // the folder of the sources
-	out     string    // the folder of what is released
-	work    string    // a folder for what is made in between
-	version string    // 0.2.0, without a v
-	commit  string    // in full
-	at      time.Time // when the commit was made: the time of all files
-	// likeGo are modules, with their versions, that have Go's own licence.
-	likeGo map[string]bool
+	source  string              // the folder of the sources
+	out     string              // the folder of what is released
+	work    string              // a folder for what is made in between
+	version string              // 0.2.0, without a v
+	commit  string              // in full
+	at      time.Time           // when the commit was made: the time of all files
+	ids     map[string][]string // the licences of each module, with its version, and of Go
 }
 
 func main() {
@@ -50,7 +49,7 @@ func main() {
 	flag.StringVar(&r.source, "source", "", "the `folder` of a clone of the commit")
 	flag.StringVar(&r.out, "out", "", "the `folder` that gets what is released")
 	flag.StringVar(&r.version, "version", "", "the version, such as 0.2.0")
-	tagged := flag.Bool("tagged", false, "the version is a tag's, and CHANGELOG.md must have it as its newest")
+	tagged := flag.Bool("tagged", false, "the version is a tag's: CHANGELOG.md must have it as its newest, and the chart as its own")
 	flag.Parse()
 	if err := r.make(*tagged); err != nil {
 		log.Fatal(err)
@@ -72,6 +71,9 @@ func (r *release) make(tagged bool) error {
 	r.commit, r.at = commit, at
 	if tagged {
 		if err := checkChangelog(filepath.Join(r.source, "CHANGELOG.md"), r.version); err != nil {
+			return err
+		}
+		if err := checkChart(r.source, r.version); err != nil {
 			return err
 		}
 	}

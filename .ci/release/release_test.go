@@ -84,6 +84,54 @@ func TestChangelog(t *testing.T) {
 	}
 }
 
+// TestChart holds that each line of the chart and of the manifests that names a version must name the tag's.
+func TestChart(t *testing.T) {
+	var at string // the version that the sources have
+	for file, versions := range chartVersions {
+		text, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := versions.FindAllSubmatchIndex(text, -1)
+		if len(lines) < 2 {
+			t.Fatalf("%s has %d lines that name a version", file, len(lines))
+		}
+		at = string(text[lines[0][2]:lines[0][3]])
+		for _, line := range lines {
+			source := t.TempDir()
+			if err := os.CopyFS(filepath.Join(source, "deploy"), os.DirFS("../../deploy")); err != nil {
+				t.Fatal(err)
+			}
+			changed := string(text[:line[2]]) + "9.9.9" + string(text[line[3]:])
+			if err := os.WriteFile(filepath.Join(source, file), []byte(changed), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := checkChart(source, at); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "9.9.9") {
+				t.Errorf("%v for %s of %s", err, text[line[0]:line[1]], file)
+			}
+		}
+	}
+	if err := checkChart("../..", at); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLicences holds which licences are found in a text.
+func TestLicences(t *testing.T) {
+	bsd := "Redistribution and use in source\nand binary forms, with or without"
+	for _, tt := range []struct{ text, want string }{
+		{"", ""},
+		{bsd, "BSD-2-Clause"},
+		{bsd + " Neither the name of Google", "BSD-3-Clause"},
+		{"Permission is hereby granted, free\n of charge, to\n----\n                 Apache License", "Apache-2.0 MIT"},
+		{"GNU General Public License", "GPL"},
+	} {
+		if got := strings.Join(slices.Sorted(slices.Values(idsOf(tt.text))), " "); got != tt.want {
+			t.Errorf("%q holds %q; want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
 // TestBaseRoot holds what the image's root has without the program.
 func TestBaseRoot(t *testing.T) {
 	root, err := output(".", nil, "go", "env", "GOROOT")

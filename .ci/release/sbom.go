@@ -53,6 +53,7 @@ func (r *release) complete(path string, scripts []any) error {
 	if !ok {
 		return errors.New("it names no program")
 	}
+	program["version"] = r.version // as the program says it; cyclonedx-gomod names what is no release otherwise
 	program["licenses"] = licensedAs("Apache-2.0")
 	for _, tool := range list(metadata["tools"]) {
 		delete(tool.(map[string]any), "hashes") // cyclonedx-gomod's own: other machines may build it otherwise
@@ -76,13 +77,18 @@ func list(value any) []any {
 	return all
 }
 
-// licensed returns an error where a component has no licence, or one that it may not have. cyclonedx-gomod finds no licence
-// of Go, and takes that of golang.org/x/… for another one.
+// licensed gives a component the licences that its texts hold, and returns an error where it has none, or one that it may not have.
+// cyclonedx-gomod names one licence at most for each module, none for Go, and for golang.org/x/… another one: its word counts
+// where no text is known.
 func (r *release) licensed(component map[string]any) error {
 	name, version := fmt.Sprint(component["name"]), fmt.Sprint(component["version"])
-	if name == "std" || r.likeGo[name+" "+version] {
+	of := name + " " + version
+	if name == "std" {
+		of = goName
+	}
+	if ids := r.ids[of]; len(ids) > 0 {
 		delete(component, "evidence")
-		component["licenses"] = licensedAs("BSD-3-Clause")
+		component["licenses"] = licensedAs(ids...)
 	}
 	evidence, _ := component["evidence"].(map[string]any)
 	licences := append(list(component["licenses"]), list(evidence["licenses"])...)
@@ -101,9 +107,12 @@ func (r *release) licensed(component map[string]any) error {
 	return nil
 }
 
-// licensedAs returns a licence as CycloneDX says it.
-func licensedAs(id string) []any {
-	return []any{map[string]any{"license": map[string]any{"id": id}}}
+// licensedAs returns licences as CycloneDX says them.
+func licensedAs(ids ...string) (all []any) {
+	for _, id := range ids {
+		all = append(all, map[string]any{"license": map[string]any{"id": id}})
+	}
+	return all
 }
 
 // scriptSum matches a line of SHA256SUMS: a script's sum, its name and version.

@@ -28,9 +28,10 @@ func TestMain(m *testing.M) { rig.Main(m, 1) }
 
 // A container is the image of this machine's platform, unpacked.
 type container struct {
-	root string
-	env  []string // of the image
-	args []string // what the image runs by itself
+	root   string
+	env    []string          // of the image
+	args   []string          // what the image runs by itself
+	labels map[string]string // of the image, among what umoci adds
 }
 
 // unpack unpacks the image that .ci/run release has made.
@@ -66,6 +67,7 @@ func unpack(t *testing.T) container {
 			Env  []string
 			Cwd  string
 		}
+		Annotations map[string]string
 	}
 	if err := json.Unmarshal(config, &spec); err != nil {
 		t.Fatal(err)
@@ -80,7 +82,7 @@ func unpack(t *testing.T) container {
 		t.Errorf("the image's environment is %q", spec.Process.Env)
 	}
 	reach(t, dir)
-	return container{root: filepath.Join(bundle, "rootfs"), env: spec.Process.Env, args: spec.Process.Args}
+	return container{root: filepath.Join(bundle, "rootfs"), env: spec.Process.Env, args: spec.Process.Args, labels: spec.Annotations}
 }
 
 // reach lets the image's user come to a folder: those of tests and umoci's are their owner's alone.
@@ -253,7 +255,7 @@ func TestWritesNothing(t *testing.T) {
 	}
 }
 
-// TestKnowsItself holds that the program of the image knows its version and its commit, that nobody but root owns what is in
+// TestKnowsItself holds that the program of the image knows its version and its commit, and the image says the same, that nobody but root owns what is in
 // the image, and that licences of others are with it.
 func TestKnowsItself(t *testing.T) {
 	c := unpack(t)
@@ -268,6 +270,9 @@ func TestKnowsItself(t *testing.T) {
 	head := strings.TrimSpace(must(t, exec.Command("git", "rev-parse", "HEAD")))
 	if err != nil || built.Commit != head || built.Modified || built.Platform != "linux/"+runtime.GOARCH || !regexp.MustCompile(`^\d+\.\d+\.\d+`).MatchString(built.Version) {
 		t.Errorf("HEAD is %s, and the program says %v: %s", head, err, out)
+	}
+	if of := "org.opencontainers.image."; c.labels[of+"version"] != built.Version || c.labels[of+"revision"] != head {
+		t.Errorf("the image's labels are %v", c.labels)
 	}
 	text, err := os.ReadFile(filepath.Join(c.root, "usr/share/doc/orderwatch/THIRD-PARTY-LICENSES.txt"))
 	if err != nil {
