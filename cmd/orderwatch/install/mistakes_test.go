@@ -170,6 +170,7 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "a page with the workers' credentials", values: "{files: {ORDERWATCH_NATS_CREDS_FILE: {secret: a, key: b}}, page: {enabled: true, config: {ORDERWATCH_PAGE_AUTH: none}, files: {ORDERWATCH_NATS_CREDS_FILE: {secret: a, key: b}}}}", want: "page.files.ORDERWATCH_NATS_CREDS_FILE must not be files.ORDERWATCH_NATS_CREDS_FILE, a login that may write"},
 	{name: "proxies that are everybody", full: true, values: "page: {config: {ORDERWATCH_PAGE_TRUSTED_PROXIES: [10.0.0.0/8, 0.0.0.0/0]}}", want: "page.config.ORDERWATCH_PAGE_TRUSTED_PROXIES has a network of all addresses"},
 	{name: "two ways to JetStream", full: true, values: "config: {ORDERWATCH_NATS_JS_DOMAIN: hub}", want: "page.config.ORDERWATCH_NATS_JS_API_PREFIX and ORDERWATCH_NATS_JS_DOMAIN are two ways to JetStream"},
+	{name: "inboxes that are the service", values: "config: {ORDERWATCH_INBOX_PREFIXES: [_IN, orderwatch.x]}", want: "config.ORDERWATCH_INBOX_PREFIXES has orderwatch.x, which meets the installation's own subjects below orderwatch"},
 	{name: "a security token beside a token", values: "files: {ORDERWATCH_MODELARTS_SECURITY_TOKEN_FILE: {secret: a, key: b}}", want: "are two ways to log in to ModelArts: keep one"},
 
 	// Past helm: the API server refuses them.

@@ -28,6 +28,15 @@
 {{- if eq (default "orders" $v.config.ORDERWATCH_SUBJECT_PREFIX) (default "orderwatch" $v.config.ORDERWATCH_SERVICE_PREFIX) -}}
 {{- $wrong = append $wrong "config.ORDERWATCH_SERVICE_PREFIX must differ from config.ORDERWATCH_SUBJECT_PREFIX" -}}
 {{- end -}}
+{{- $inboxes := $v.config.ORDERWATCH_INBOX_PREFIXES | default list -}}
+{{- range $inbox := ternary $inboxes (splitList "," (toString $inboxes)) (kindIs "slice" $inboxes) -}}
+{{- $inbox = printf "%s." (trim $inbox) -}}
+{{- range $own := list (default "orders" $v.config.ORDERWATCH_SUBJECT_PREFIX) (default "orderwatch" $v.config.ORDERWATCH_SERVICE_PREFIX) -}}
+{{- if or (hasPrefix $inbox (printf "%s." $own)) (hasPrefix (printf "%s." $own) $inbox) -}}
+{{- $wrong = append $wrong (printf "config.ORDERWATCH_INBOX_PREFIXES has %s, which meets the installation's own subjects below %s: name another prefix" (trimSuffix "." $inbox) $own) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkWays" . | fromYamlArray) -}}
 {{- if $v.page.enabled -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkPage" . | fromYamlArray) -}}
