@@ -135,6 +135,9 @@ func (v variable) chartSchema(t *testing.T) string {
 	if f.good != "" {
 		says = v.refusal(t, f)
 	}
+	if v.chartKind() == "text" && strings.Contains(says, "0-9") {
+		says += "; a number in quotes, and behind --set-string"
+	}
 	return `{"if":{"not":` + schema + `},"then":{"const":` + quoted(strings.ReplaceAll(says, "'", "’")) + `}}` // helm would print \\'
 }
 
@@ -146,7 +149,7 @@ func (v variable) refusal(t *testing.T, f form) string {
 	}
 	bad, _, _ := strings.Cut(f.bad, "|")
 	for _, problem := range startWith(t, v.name, bad) {
-		if says, found := strings.CutPrefix(problem.What, "must be "); found && problem.Variable == Prefix+v.name {
+		if says, found := strings.CutPrefix(problem.What, "must be "); found && problem.Variable == Prefix+v.name && !strings.HasPrefix(says, "set ") {
 			return says
 		}
 	}

@@ -28,7 +28,7 @@ list in JSON. */}}
 {{- end -}}
 {{- range $v.extraEnv -}}
 {{- /* By a proxy they are reached on its port. */ -}}
-{{- if eq (upper .name) "HTTPS_PROXY" }}{{ $urls = dict (printf "%s of extraEnv" .name) (.value | default "" | regexReplaceAll "^([^:/]+(:[0-9]+)?/?)$" "http://${1}") }}{{ end -}}
+{{- if eq (upper .name) "HTTPS_PROXY" }}{{ $urls = dict (printf "%s of extraEnv" .name) (regexReplaceAll "^([^:/]+(:[0-9]+)?/?)$" (.value | default "") "http://${1}") }}{{ end -}}
 {{- end -}}
 {{- range $name, $url := $urls -}}
 {{- $port := include "orderwatch.port" $url -}}
