@@ -35,6 +35,7 @@ var mistakes = []mistake{
 	{name: "a variable without its prefix", values: "config: {NATS_URL: x}", want: "at '/config/NATS_URL': value must be 'no value here: there is no such variable"},
 	{name: "a variable of the chart's own", values: `config: {ORDERWATCH_HTTP_ADDR: ":80"}`, want: "no value here: the chart sets it"},
 	{name: "a variable of ours among others", values: "extraEnv: [{name: ORDERWATCH_SLACK_TOKEN, value: x}]", want: "those that begin with ORDERWATCH_ stand in config or files"},
+	{name: "a variable of ours in small letters among others", values: "extraEnv: [{name: orderwatch_log_level, value: debug}]", want: "those that begin with ORDERWATCH_ stand in config or files"},
 	{name: "a wrong type", values: "config: {ORDERWATCH_PROVISION: maybe}", want: "at '/config/ORDERWATCH_PROVISION': value must be 'true or false'"},
 	{name: "a number that is none", values: "config: {ORDERWATCH_CONCURRENCY: many}", want: "at '/config/ORDERWATCH_CONCURRENCY': value must be '1 to 10000'"},
 	{name: "a bad duration", values: "config: {ORDERWATCH_TIMEOUT: 2 hours}", want: "at '/config/ORDERWATCH_TIMEOUT': value must be 'a duration such as 90s or 1h30m, with its unit'"},
