@@ -208,7 +208,7 @@ func (f *footing) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	default:
 		f.denials.Inc()
 		f.deniedAt.Store(&now)
-		f.log.Error("NATS denies a permission; give the worker's user the permissions that deploy/README.md lists", "err", err)
+		f.log.Error("NATS denies a permission; give the worker's user the permissions that deploy/NATS.md lists", "err", err)
 	}
 }
 

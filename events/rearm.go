@@ -126,7 +126,8 @@ func (r *rearming) mine(ctx context.Context) (bool, error) {
 	return gone || slices.Contains([]string{"", r.store.Accounts().ID()}, workerOf(m)), err
 }
 
-// pass publishes the wake-ups of open watches, and returns how many. It ends where the stream stores none.
+// pass publishes the wake-ups of open watches, first those that are expected first: many take minutes. It returns how many.
+// It ends where the stream stores none.
 func (r *rearming) pass(ctx context.Context) (published int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -139,7 +140,8 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 	if err := r.index.CatchUp(ctx, time.Time{}); err != nil {
 		return 0, err
 	}
-	for _, row := range slices.Collect(r.index.Open()) {
+	soonest := func(a, b index.Row) int { return a.NextPollAt.Compare(b.NextPollAt) }
+	for _, row := range slices.SortedFunc(r.index.Open(), soonest) {
 		if err = ctx.Err(); err != nil {
 			break
 		}

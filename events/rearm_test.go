@@ -291,6 +291,51 @@ func TestOnlyMissingWakeUpsPublishedAgain(t *testing.T) {
 	}
 }
 
+// The wake-ups that are expected first are published first: those of a hundred thousand watches take minutes.
+func TestSoonestPublishedAgainFirst(t *testing.T) {
+	t.Parallel()
+	const watches, atOnce = 64, 16
+	b := newBeat(t, eventstest.Server(t), config())
+	r := events.NewRearming(slog.New(slog.NewTextHandler(b.log, nil)), b.store)
+	rank := make(map[string]int) // by when the wake-up is expected
+	for i := range watches {
+		name := fmt.Sprintf("order.%d", i)
+		rank[name] = i * 37 % watches
+		b.write(t, name, watcher.Watching, time.Hour+time.Duration(rank[name])*time.Minute, 0)
+		k := watcher.Wakeup{Order: of(name), WatchID: "w_" + name, Number: 7}
+		if err := b.store.SetTimer(t.Context(), k, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := b.js.Stream(t.Context(), "ORDER_WAKEUPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := lastSequence(t, stream)
+	if err := r.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := lastSequence(t, stream) - before; got != watches {
+		t.Fatalf("%d wake-ups published again; want %d", got, watches)
+	}
+	for i := range watches {
+		m, err := stream.GetMsg(t.Context(), before+1+uint64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, name, _ := strings.Cut(m.Subject, project+".")
+		if rank[name] > i+atOnce { // so many are published at a time: one of them may come late, but none earlier than that
+			t.Errorf("message %d is the wake-up of %s, which is number %d by when it is expected", i, name, rank[name])
+		}
+	}
+}
+
 func lastSequence(t *testing.T, stream jetstream.Stream) uint64 {
 	t.Helper()
 	info, err := stream.Info(t.Context())

@@ -286,6 +286,7 @@ func TestAdmitRejectsAnotherRegion(t *testing.T) {
 
 func TestEarlierRequestsAreBounded(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	for _, maxPayload := range []int{watcher.MinPayload, 1 << 20, 8 << 20} {
 		p := policy()
 		p.MaxPayload = maxPayload

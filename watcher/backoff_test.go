@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // An order whose items end one after the other costs few polls more than one with a single item, and the end of one whose
 // items end together is seen as soon. With -v it prints the figures.
 func TestBackoffAfterChanges(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	for _, c := range []struct {
 		name     string
 		backoff  watcher.Backoff

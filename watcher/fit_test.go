@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // finished folds an answer that ends the watch at once.
@@ -76,6 +77,7 @@ func mixed(succeeded, bad, message int) watcher.Answer {
 
 func TestCompletionLeavesOutWhatItMust(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	tests := []struct {
 		name      string
 		answer    watcher.Answer
@@ -207,6 +209,7 @@ func checkAllFits(t *testing.T, p watcher.Policy, w watcher.Watch, a watcher.Ans
 // However many failures there are, the record with its completion fits.
 func TestRecordOfAnEndFits(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	p := policy()
 	p.MaxPayload = watcher.MinPayload
 	w := full(t, p)

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // TestOneLaggingAnswer lets one server that is behind answer once, anywhere in the life of an order,
 // also at the look that settles: the outcome, and what is known of each item, stay the same.
 func TestOneLaggingAnswer(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(3000) {
+	for seed := range uint64(watchertest.Rounds(3000)) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		history := historyOf(random)
 		want := livesThrough(t, history)

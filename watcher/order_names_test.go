@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // TestNamesAreWhatTheyMayBe holds the names of orders against the expressions that say what they may be.
 func TestNamesAreWhatTheyMayBe(t *testing.T) {
+	watchertest.Unraced(t)
 	project := regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 	name := regexp.MustCompile(`^[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]+)*$`)
 	random := rand.New(rand.NewPCG(1, 1))

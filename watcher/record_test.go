@@ -203,6 +203,7 @@ func TestRecordFits(t *testing.T) {
 // What the record gives up of the items costs neither the changes nor the outcome.
 func TestRecordStillShowsChanges(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	tests := []struct {
 		name    string
 		items   int
@@ -239,6 +240,7 @@ func TestRecordStillShowsChanges(t *testing.T) {
 // Items without a name are the same items after the record has shrunk, however far.
 func TestShrunkRecordKeepsCountOfNamelessItems(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	for _, items := range []int{3000, 3500, 6000, 20000} {
 		p := policy()
 		p.MaxPayload = watcher.MinPayload
@@ -264,6 +266,7 @@ func TestShrunkRecordKeepsCountOfNamelessItems(t *testing.T) {
 // An end without an answer tells what the record still knows, and counts the rest.
 func TestRecordTellsWhatItLeftOut(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	for _, items := range []int{100, 5000, 20000, 40000} {
 		p := policy()
 		a := crowd(items, succeed, "", strings.Repeat("x", 190))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // TestSnapshotGivesUp holds when people are told that a watch ends, while the API does not show its order.
@@ -51,6 +52,7 @@ func TestSnapshotGivesUp(t *testing.T) {
 // items.
 func TestSnapshotFits(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	p := policy()
 	w := admit(t, p, request("build-0"))
 	for i := 1; i < 900; i++ {

@@ -97,7 +97,7 @@ func board() *dashboard.DashboardBuilder {
 			IncludeAll(true).
 			AllValue(".*")). // also series without the label
 		Link(dashboard.NewDashboardLinkBuilder("Runbook").Type(dashboard.DashboardLinkTypeLink).Url(docs + "RUNBOOK.md").TargetBlank(true)).
-		Link(dashboard.NewDashboardLinkBuilder("Metrics").Type(dashboard.DashboardLinkTypeLink).Url(docs + "README.md#what-metrics-says").TargetBlank(true))
+		Link(dashboard.NewDashboardLinkBuilder("Metrics").Type(dashboard.DashboardLinkTypeLink).Url(docs + "MONITORING.md#what-metrics-says").TargetBlank(true))
 	id := uint32(0)
 	next := func() uint32 { id++; return id }
 	for _, r := range rows {

@@ -12,10 +12,10 @@ import (
 
 var testCommand = regexp.MustCompile("go test [^`\n]*")
 
-// TestMeasuringCommands holds of each command of go test in CAPACITY.md, FAULTS.md and deploy/README.md that the tests or
+// TestMeasuringCommands holds of each command of go test in CAPACITY.md, FAULTS.md and NATS.md that the tests or
 // benchmarks which it runs are in its package, and so are the flags behind it.
 func TestMeasuringCommands(t *testing.T) {
-	for _, name := range []string{"CAPACITY.md", "FAULTS.md", "README.md"} {
+	for _, name := range []string{"CAPACITY.md", "FAULTS.md", "NATS.md"} {
 		page, err := os.ReadFile("../../deploy/" + name)
 		if err != nil {
 			t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 var metricName = regexp.MustCompile(`"(orderwatch_[a-z_]+)",\s*(?:Help:|")`)
 
-// TestMetricsNamed holds that a real run showed all metrics of the program, and that deploy/README.md names them with their
+// TestMetricsNamed holds that a real run showed all metrics of the program, and that deploy/MONITORING.md names them with their
 // labels, and no others.
 func TestMetricsNamed(t *testing.T) {
 	read := func(path string) string {
@@ -39,8 +39,8 @@ func TestMetricsNamed(t *testing.T) {
 			}
 		}
 	}
-	_, rest, _ := strings.Cut(read("../../deploy/README.md"), "### What `/metrics` says\n")
-	section, _, _ := strings.Cut(rest, "\n### ")
+	_, rest, _ := strings.Cut(read("../../deploy/MONITORING.md"), "## What `/metrics` says\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
 	name := regexp.MustCompile("`([a-z_]+)`")
 	for _, row := range regexp.MustCompile("(?m)^\\| (`orderwatch_[^|]*) \\|").FindAllStringSubmatch(section, -1) {
 		metrics, by, _ := strings.Cut(row[1], " by ")
@@ -55,6 +55,6 @@ func TestMetricsNamed(t *testing.T) {
 	}
 	slices.Sort(named)
 	if !slices.Equal(named, want) {
-		t.Errorf("deploy/README.md names\n%s\na real run has\n%s", strings.Join(named, "\n"), strings.Join(want, "\n"))
+		t.Errorf("deploy/MONITORING.md names\n%s\na real run has\n%s", strings.Join(named, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -184,11 +184,11 @@ func TestPageVariablesNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for heading, names := range map[string][]string{
-		"### The page\n": {"ORDERWATCH_TEAMS_FILE", "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE", "ORDERWATCH_SETTLE", "ORDERWATCH_LATE_BY_USUAL"},
-		"## Upgrade\n":   {"NATS_PAGE_PASSWORD", "NATS_PAGE_ACTIONS_PASSWORD"},
+		"## The page\n": {"ORDERWATCH_TEAMS_FILE", "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE", "ORDERWATCH_SETTLE", "ORDERWATCH_LATE_BY_USUAL"},
+		"## Upgrade\n":  {"NATS_PAGE_PASSWORD", "NATS_PAGE_ACTIONS_PASSWORD"},
 	} {
 		_, section, _ := strings.Cut(string(readme), heading)
-		section, _, _ = strings.Cut(section, "\n### ")
+		section, _, _ = strings.Cut(section, "\n##")
 		for _, name := range names {
 			if !strings.Contains(section, "`"+name+"`") {
 				t.Errorf("deploy/README.md does not name %s below %q", name, heading)

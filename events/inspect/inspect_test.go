@@ -242,7 +242,7 @@ func TestPermissionsFound(t *testing.T) {
 		}
 		return list
 	}
-	page, err := os.ReadFile("../../deploy/README.md")
+	page, err := os.ReadFile("../../deploy/NATS.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestPermissionsFound(t *testing.T) {
 		}
 		listed = append(listed, taken{p.Verb, p.Subject})
 		if p.Need == inspect.NeedDoctor && !strings.Contains(forDoctor, "`"+p.Subject+"`") {
-			t.Errorf("deploy/README.md does not name %s for orderwatch doctor: %s", p.Subject, forDoctor)
+			t.Errorf("deploy/NATS.md does not name %s for orderwatch doctor: %s", p.Subject, forDoctor)
 		}
 	}
 	compare := func(a, b taken) int { return strings.Compare(string(a.verb)+a.subject, string(b.verb)+b.subject) }

@@ -96,7 +96,7 @@ func (s *Sweeper) Swept(region string, order watcher.Order) bool {
 func (s *Sweeper) Denied() {
 	now := s.store.Clock.Local()
 	if s.denied.Swap(&now) == nil {
-		s.log.Warn("NATS does not permit to tell other workers which orders are listed: they are polled as often as without the list; give the worker's user the subject, as deploy/README.md lists it, and restart the worker",
+		s.log.Warn("NATS does not permit to tell other workers which orders are listed: they are polled as often as without the list; give the worker's user the subject, as deploy/NATS.md lists it, and restart the worker",
 			"subject", s.store.Names.Listed(">"))
 	}
 }

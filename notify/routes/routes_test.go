@@ -211,17 +211,17 @@ func TestExampleRoutes(t *testing.T) {
 	}
 }
 
-// TestRoutesDocumented holds that the rules are right which deploy/README.md shows.
+// TestRoutesDocumented holds that the rules are right which deploy/SLACK.md shows.
 func TestRoutesDocumented(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../deploy/README.md")
+	readme, err := os.ReadFile("../../deploy/SLACK.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(readme), "```yaml\nrules:\n")
 	text, _, ok := strings.Cut(rest, "```\n")
 	if !ok {
-		t.Fatal("deploy/README.md shows no rules")
+		t.Fatal("deploy/SLACK.md shows no rules")
 	}
 	rules := parsed(t, "rules:\n"+text)
 	if got, why := rules.Choose(routes.Route{}, "my-project", watcher.Request{Labels: map[string]string{"team": "gpu", "env": "prod"}}); why.Rule != 1 || !slices.Equal(got.Channels, []string{"C0GPU", "C0ONCALL"}) || len(got.Runbooks) != 2 || got.Env != "env" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/sweep"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // isOff holds that the list went off since a time, within a span, and why; that each order which it listed is to be
@@ -162,6 +163,7 @@ func TestOneWindowFails(t *testing.T) {
 }
 
 func TestFilterIsIgnored(t *testing.T) {
+	watchertest.Unraced(t)
 	r := newReader()
 	r.anyPhase = true
 	r.add(20000, 29*24*time.Hour, func(int) time.Duration { return 5 * time.Minute })
@@ -347,6 +349,7 @@ func TestTakeOver(t *testing.T) {
 
 // The list tells when an order ended, where that costs no more than a call more.
 func TestSecondWitness(t *testing.T) {
+	watchertest.Unraced(t)
 	for orders, least := range map[int]float64{20: 0.95, 200: 0.95, 1000: 0.7} {
 		r := newReader()
 		r.busy(orders, 30*time.Minute)
@@ -435,6 +438,7 @@ func TestMonthBorder(t *testing.T) {
 
 // The API's clock does not matter.
 func TestClockSkew(t *testing.T) {
+	watchertest.Unraced(t)
 	for _, skew := range []time.Duration{-3 * time.Hour, -time.Minute, time.Minute, 3 * time.Hour} {
 		r := newReader()
 		r.busy(1500, 5*time.Minute)

@@ -481,6 +481,7 @@ func (m measure) String() string {
 // TestSoonHoweverMany holds what people are promised: how soon the end of an order is known, and what it costs. With -v it
 // prints the table, with the backoff alone beside it.
 func TestSoonHoweverMany(t *testing.T) {
+	watchertest.Unraced(t)
 	for _, c := range []struct {
 		orders  int
 		warmUp  time.Duration
@@ -493,9 +494,6 @@ func TestSoonHoweverMany(t *testing.T) {
 		{200, 20 * time.Minute, 30 * time.Minute, 8 * time.Second},
 		{20, 20 * time.Minute, 3 * time.Hour, 8 * time.Second},
 	} {
-		if small(c.orders) {
-			continue
-		}
 		t.Run(fmt.Sprint(c.orders), func(t *testing.T) {
 
 			alone := simulate(&simulation{orders: c.orders, warmUp: c.warmUp, measure: c.measure})
@@ -518,11 +516,6 @@ func TestSoonHoweverMany(t *testing.T) {
 	}
 }
 
-// small reports whether tests are to leave out so many orders.
-func small(orders int) bool {
-	return orders > 1000 && (testing.Short() || watchertest.Raced)
-}
-
 func simulate(s *simulation) measure {
 	s.workers = 3
 	s.run()
@@ -531,10 +524,8 @@ func simulate(s *simulation) measure {
 
 // Orders that no list shows are known as soon as they are by the backoff alone, and sooner, beside many that are listed.
 func TestOrdersThatNoListShows(t *testing.T) {
+	watchertest.Unraced(t)
 	for _, orders := range []int{200, 5000} {
-		if small(orders) {
-			continue
-		}
 		like := simulation{orders: orders, warmUp: 17 * time.Minute, measure: time.Duration(max(1, 2000/orders)) * 5 * time.Minute, elsewhere: 0.02}
 		alone, swept := like, like
 		swept.sweeps = true
@@ -552,10 +543,8 @@ func TestOrdersThatNoListShows(t *testing.T) {
 
 // A hint that comes twice costs an order none of its turns.
 func TestHintsThatComeTwice(t *testing.T) {
+	watchertest.Unraced(t)
 	const orders = 10000
-	if small(orders) {
-		t.Skip("too slow")
-	}
 	m := simulate(&simulation{orders: orders, sweeps: true, twice: true, warmUp: 17 * time.Minute, measure: 3 * time.Minute})
 	t.Logf("%5d orders: %s", orders, m)
 	if m.p95 > 12*time.Second || m.missed > 0 {
@@ -565,10 +554,8 @@ func TestHintsThatComeTwice(t *testing.T) {
 
 // Where the worker dies that sweeps, another does so soon, and what ended meanwhile is known soon.
 func TestKilledSweeper(t *testing.T) {
+	watchertest.Unraced(t)
 	for _, orders := range []int{20, 1000, 5000} {
-		if small(orders) {
-			continue
-		}
 		s := &simulation{orders: orders, workers: 3, sweeps: true, warmUp: 18 * time.Minute, measure: 3 * time.Minute, kill: 19 * time.Minute}
 		s.run()
 		m := s.measured()
@@ -587,6 +574,7 @@ func TestKilledSweeper(t *testing.T) {
 
 // A list that is wrong costs nothing but its use: ends are known as soon as by the backoff alone.
 func TestWrongList(t *testing.T) {
+	watchertest.Unraced(t)
 	const warmUp = 20 * time.Minute
 	refuse := func(final bool) func(sweep.Query, time.Time) *sweep.Failure {
 		return func(sweep.Query, time.Time) *sweep.Failure { return &sweep.Failure{Final: final, Why: "refused"} }
@@ -607,10 +595,6 @@ func TestWrongList(t *testing.T) {
 	}
 	t.Run("refused, of 5000 orders", func(t *testing.T) {
 		const orders = 5000
-		if small(orders) {
-			t.Skip("too slow")
-		}
-
 		many := simulation{orders: orders, warmUp: warmUp, measure: 15 * time.Minute}
 		like := many
 		alone := simulate(&like)
@@ -650,6 +634,7 @@ func TestWrongList(t *testing.T) {
 // What happens decides what the sweep does: the same orders, list and times lead to the same polls, also where a list is
 // given up, and all its orders are to be polled soon.
 func TestSameAgain(t *testing.T) {
+	watchertest.Unraced(t)
 	polls := func() []time.Duration {
 		s := &simulation{orders: 200, sweeps: true, warmUp: 20 * time.Minute, measure: 10 * time.Minute, kill: 10 * time.Minute, spoil: func(a *api) {
 			a.failure = func(sweep.Query, time.Time) *sweep.Failure { return &sweep.Failure{Final: true, Why: "refused"} }

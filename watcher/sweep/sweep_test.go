@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/sweep"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // A reader reads one list by a state, on a clock of its own.
@@ -178,6 +179,7 @@ func (r *reader) right(t *testing.T, from time.Time, within time.Duration, mostF
 
 // However many orders run, and whatever the list does that can be made up for, their ends are hinted soon.
 func TestEndsAreHinted(t *testing.T) {
+	watchertest.Unraced(t)
 	for name, c := range map[string]struct {
 		orders int
 		api    func(*api)
@@ -207,9 +209,6 @@ func TestEndsAreHinted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if small(c.orders) {
-				t.Skip("too many orders")
-			}
 			r := newReader()
 			r.busy(c.orders, 5*time.Minute)
 			if c.api != nil {

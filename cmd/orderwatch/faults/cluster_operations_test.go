@@ -16,7 +16,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-// An operation is one that deploy/README.md documents, under open watches.
+// An operation is one that deploy/NATS.md documents, under open watches.
 type operation struct {
 	name string
 	do   func()
@@ -125,7 +125,7 @@ func (l *ledger) moved(t *testing.T, stream, server string) {
 	})
 }
 
-// TestOperations does to three servers what deploy/README.md says that people do, under open watches: no watch
+// TestOperations does to three servers what deploy/NATS.md says that people do, under open watches: no watch
 // stands still until the patrol.
 func TestOperations(t *testing.T) {
 	l := newLedger(t, 1)

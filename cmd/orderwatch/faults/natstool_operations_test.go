@@ -12,10 +12,10 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
-// TestNatsToolOperations runs the commands that deploy/README.md names for one stream, under open watches.
+// TestNatsToolOperations runs the commands that deploy/NATS.md names for one stream, under open watches.
 func TestNatsToolOperations(t *testing.T) {
 	l := newLedger(t, 3)
-	readme, err := os.ReadFile("../../../deploy/README.md")
+	readme, err := os.ReadFile("../../../deploy/NATS.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestNatsToolOperations(t *testing.T) {
 		"nats stream edit ORDER_WAKEUPS --tag <tag> --force",
 	} {
 		if !strings.Contains(string(readme), "`"+strings.Replace(command, "--replicas 1", "--replicas 3", 1)+"`") {
-			t.Errorf("deploy/README.md does not name %s", command)
+			t.Errorf("deploy/NATS.md does not name %s", command)
 		}
 		if strings.HasPrefix(command, "nats-server") {
 			l.lameDuck(t, stream)

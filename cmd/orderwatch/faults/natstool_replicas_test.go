@@ -13,13 +13,13 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 )
 
-// TestNatsToolReplicas runs the seven commands that deploy/README.md names, on three servers with one replica of
+// TestNatsToolReplicas runs the seven commands that deploy/NATS.md names, on three servers with one replica of
 // everything: from 1 to 3 and back. doctor says what is left, until all have three. Case N4.
 func TestNatsToolReplicas(t *testing.T) {
 	c := startCluster(t)
 	env := clinic.New(t).Env(c.url)
 	clinic.Provision(t, env)
-	readme, err := os.ReadFile("../../../deploy/README.md")
+	readme, err := os.ReadFile("../../../deploy/NATS.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestNatsToolReplicas(t *testing.T) {
 	listed, _, ok := strings.Cut(rest, "```\n<!-- /replicas -->")
 	commands := strings.Split(strings.TrimSpace(listed), "\n")
 	if !ok || len(commands) != 7 {
-		t.Fatalf("deploy/README.md names %q", commands)
+		t.Fatalf("deploy/NATS.md names %q", commands)
 	}
 	change := func(command string) {
 		t.Helper()

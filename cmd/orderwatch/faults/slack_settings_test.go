@@ -420,7 +420,7 @@ func TestSlackScopes(t *testing.T) {
 }
 
 // TestSlackManifest holds that the app which deploy/ tells people to make has the scopes that the tests
-// run with, and that README says of each what it costs to leave it out.
+// run with, and that SLACK.md says of each what it costs to leave it out.
 func TestSlackManifest(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../../deploy/slack-manifest.yaml")
@@ -443,7 +443,7 @@ func TestSlackManifest(t *testing.T) {
 	if rotates, said := manifest.Settings["token_rotation_enabled"]; rotates || !said {
 		t.Error("the token would expire")
 	}
-	readme, err := os.ReadFile("../../../deploy/README.md")
+	readme, err := os.ReadFile("../../../deploy/SLACK.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -451,7 +451,7 @@ func TestSlackManifest(t *testing.T) {
 	table, _, _ = strings.Cut(table, "\n\n")
 	for _, scope := range want {
 		if !strings.Contains(table, "`"+scope+"`") {
-			t.Errorf("deploy/README.md does not say what it costs to leave out %s", scope)
+			t.Errorf("deploy/SLACK.md does not say what it costs to leave out %s", scope)
 		}
 	}
 }

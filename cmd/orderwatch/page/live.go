@@ -18,7 +18,7 @@ import (
 // Durations of a stream.
 const (
 	sendEvery   = time.Second      // between two looks at what changed
-	quiet       = 15 * time.Second // without an event, before a comment keeps proxies from closing it
+	quiet       = 15 * time.Second // without an event, before one says so: proxies keep the stream, and the page knows that it lives
 	streamTime  = 10 * time.Minute // after which it ends, and the browser opens a new one
 	sendTime    = 10 * time.Second // of one write: then the viewer is taken for gone
 	askAgain    = "2000"           // milliseconds after which a browser opens a stream anew
@@ -85,7 +85,7 @@ func (s *server) stream(ctx context.Context, f *feed, stays bool, send func([]by
 			}
 		}
 		if text.Len() == 0 && time.Since(last) >= quiet {
-			text.WriteString(": all is as it was\n\n")
+			text.WriteString("event: same\ndata: all is as it was\n\n")
 		}
 		if text.Len() > 0 {
 			if !send(text.Bytes()) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/turns"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 const grace = 10 * time.Second
@@ -300,6 +301,7 @@ func TestListsWithoutAShareGoFirst(t *testing.T) {
 // Where the rate is used up, one wake-up is enough for nearly each poll. To which of several workers a wake-up goes is drawn
 // here; NATS deals them out more evenly.
 func TestOneWakeupForEachPoll(t *testing.T) {
+	watchertest.Unraced(t)
 	for _, c := range []struct {
 		workers int
 		most    float64 // wake-ups for each poll

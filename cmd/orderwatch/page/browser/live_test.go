@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,4 +177,33 @@ func TestPageGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	order.shows("This order is not watched, reload to look again")
+}
+
+// TestPageSilent holds that the page says so itself when nothing comes any more on a connection that nobody closed, as where a
+// machine or a network is gone, and that it goes on by itself.
+func TestPageSilent(t *testing.T) {
+	t.Parallel()
+	s := play(t, "")
+	s.asks("order.stays", script(items(1, "open", emulator.Never, "")), nil)
+	b := window(t, startBrowser(t))
+	b.allow("net::ERR_")
+	b.goes(s.base+"/", 200)
+	b.shows("order.stays", "as of ")
+	page := s.page.Command.Process
+	if err := page.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = page.Signal(syscall.SIGCONT) })
+	b.shows("not connected", "order.stays")
+	if err := page.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	rig.Eventually(t, rig.Patience, func() error {
+		if strings.Contains(b.text(), "not connected") {
+			return errors.New("it still says that it is not connected")
+		}
+		return nil
+	})
+	s.asks("order.comes-after", script(items(1, "open", emulator.Never, "")), nil)
+	b.shows("order.comes-after")
 }

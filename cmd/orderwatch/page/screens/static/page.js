@@ -1,6 +1,6 @@
 // The stream of a page closes while nobody looks at the page, and opens anew when somebody does: browsers have few
-// connections for one server. The server begins each stream with the whole of what is shown. While there is no stream, the
-// page says so: what it shows may be old.
+// connections for one server. The server begins each stream with the whole of what is shown, and sends something every 15
+// seconds. While there is no stream, or one on which nothing comes, the page says so: what it shows may be old.
 (function () {
   "use strict";
   function Stream(url) {
@@ -9,6 +9,14 @@
     this.ended = false;
     this.readyState = EventSource.CONNECTING;
     var stream = this;
+    this.hears = function () {
+      clearTimeout(stream.silence);
+      stream.silence = setTimeout(function () { // a machine or a network that is gone closes no connection
+        sayNotConnected();
+        stream.pause();
+        stream.looked();
+      }, 45000);
+    };
     this.looked = function () {
       if (document.visibilityState === "hidden") stream.pause();
       else if (!stream.source) stream.open();
@@ -23,6 +31,8 @@
     var stream = this, source = new EventSource(this.url);
     this.source = source;
     this.wait();
+    this.hears();
+    source.addEventListener("same", this.hears);
     source.onopen = function (event) {
       stream.readyState = source.readyState;
       stream.waited();
@@ -36,7 +46,11 @@
       stream.pause();
       setTimeout(stream.looked, 5000);
     };
-    this.heard.forEach(function (each) { source.addEventListener(each[0], each[1]); });
+    this.heard.forEach(function (each) { stream.listen(each[0], each[1]); });
+  };
+  Stream.prototype.listen = function (name, listener) {
+    this.source.addEventListener(name, listener);
+    this.source.addEventListener(name, this.hears);
   };
   Stream.prototype.wait = function () {
     if (!this.waiting) this.waiting = setTimeout(sayNotConnected, 10000);
@@ -46,6 +60,7 @@
     this.waiting = 0;
   };
   Stream.prototype.pause = function () {
+    clearTimeout(this.silence);
     if (this.source) this.source.close();
     this.source = null;
   };
@@ -59,7 +74,7 @@
   };
   Stream.prototype.addEventListener = function (name, listener) {
     this.heard.push([name, listener]);
-    if (this.source) this.source.addEventListener(name, listener);
+    if (this.source) this.listen(name, listener);
   };
   Stream.prototype.removeEventListener = function (name, listener) {
     this.heard = this.heard.filter(function (each) { return each[0] !== name || each[1] !== listener; });
