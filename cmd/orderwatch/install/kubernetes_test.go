@@ -33,8 +33,12 @@ func TestKubernetes(t *testing.T) {
 		"below a path": {"--values", full, "--set", "page.ingress.path=/ow,config.ORDERWATCH_PUBLIC_URL=https://orderwatch.example/ow/orders"},
 		"other ports": {"--values", least, "--set", "config.ORDERWATCH_NATS_URL=wss://nats.example,networkPolicy.natsPort=443,networkPolicy.httpsPort=8443",
 			"--set", "config.ORDERWATCH_MODELARTS_ENDPOINT=https://modelarts.example:8443/v1,config.ORDERWATCH_SLACK_API_URL=http://127.0.0.1:8080"},
-		"closed": {"--values", full, "--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"natsTo\": [], \"httpsTo\": []}"},
-		"bare":   {"--values", least, "--set", "networkPolicy.enabled=false,podDisruptionBudget.enabled=false,scrapeAnnotations=false", "--set-json", "resources={}"},
+		"closed": {"--values", full, "--set", "serviceMonitor.enabled=false,page.ingress.enabled=false,page.service.type=ClusterIP",
+			"--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"dnsTo\": [], \"natsTo\": [], \"httpsTo\": []}"},
+		"from outside": {"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic,page.files.ORDERWATCH_PAGE_USERS_FILE.content=x,page.service.type=LoadBalancer",
+			"--set", "config.ORDERWATCH_PUBLIC_URL=https://ow.example", "--set-json", `networkPolicy.pageFrom=[{"ipBlock": {"cidr": "10.0.0.0/8"}}]`},
+		"own accounts": {"--values", full, "--set", "serviceAccount.name=w,page.serviceAccount.name=p,provision.serviceAccount.name=j"},
+		"bare":         {"--values", least, "--set", "networkPolicy.enabled=false,podDisruptionBudget.enabled=false,scrapeAnnotations=false", "--set-json", "resources={}"},
 	} {
 		t.Run("accepted/"+name, func(t *testing.T) {
 			text, err := render(t, chartDir, args...)
@@ -44,13 +48,21 @@ func TestKubernetes(t *testing.T) {
 			c.accepts(t, text)
 		})
 	}
-	t.Run("accepted/release 123", func(t *testing.T) {
-		text, err := helm(t, "template", "123", chartDir, "--namespace", namespace, "--values", full)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.accepts(t, text)
-	})
+	for _, release := range []string{"123", "a.b"} { // names of releases that no Service can have
+		args := []string{"template", release, chartDir, "--namespace", namespace, "--values", full}
+		t.Run("refused/release "+release, func(t *testing.T) {
+			if _, err := helm(t, args...); err == nil || !strings.Contains(err.Error(), "\n- the release is called "+release+", so the objects would be called "+release+"-orderwatch: they take a-z") {
+				t.Errorf("said is %v", err)
+			}
+		})
+		t.Run("accepted/release "+release, func(t *testing.T) {
+			text, err := helm(t, append(args, "--set", "fullnameOverride=orderwatch")...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.accepts(t, text)
+		})
+	}
 	t.Run("accepted/manifest", func(t *testing.T) { c.accepts(t, read(t, manifest)) })
 	for _, m := range mistakes {
 		t.Run("refused/"+m.name, func(t *testing.T) {

@@ -94,6 +94,11 @@ func (r *rendering) refers(o object) {
 	case "Deployment", "Job":
 		pod := podOf(o)
 		r.owns(o)
+		for _, other := range r.pods {
+			if other.name() != o.name() && other.at("spec", "serviceAccountName") == pod.at("spec", "serviceAccountName") {
+				r.say(o, "shares a ServiceAccount with %s", other.name())
+			}
+		}
 		needs("ServiceAccount", pod.at("spec", "serviceAccountName"))
 		if pod.at("spec", "automountServiceAccountToken") != false {
 			r.say(o, "gives its pods a token of the Kubernetes API")
@@ -257,7 +262,7 @@ func TestKinds(t *testing.T) {
 	}
 	for values, want := range map[string]map[string]int{
 		least: {"Deployment": 1, "NetworkPolicy": 1, "PodDisruptionBudget": 1, "ServiceAccount": 1},
-		full: {"Deployment": 2, "NetworkPolicy": 3, "PodDisruptionBudget": 2, "ServiceAccount": 1, "Secret": 2, "ConfigMap": 2, "Service": 3,
+		full: {"Deployment": 2, "NetworkPolicy": 3, "PodDisruptionBudget": 2, "ServiceAccount": 3, "Secret": 2, "ConfigMap": 2, "Service": 3,
 			"Job": 1, "Ingress": 1, "ScaledObject": 1, "ServiceMonitor": 1, "PrometheusRule": 1},
 	} {
 		if got := made(values); !maps.Equal(got, want) {

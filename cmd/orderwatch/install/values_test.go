@@ -4,6 +4,7 @@ package install_test
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,7 +13,7 @@ import (
 )
 
 // free are the objects of the schema that may have any field: Kubernetes itself judges these, or they are names of people's own.
-var free = []string{"global", "env valueFrom", "affinity", "objects", "texts", "resources requests", "resources limits"}
+var free = []string{"global", "env valueFrom", "affinity", "objects", "texts", "quantities"}
 
 // TestSchema holds that the schema lets no misspelt name pass, and that values.yaml sets and explains everything that it knows.
 func TestSchema(t *testing.T) {
@@ -51,10 +52,13 @@ func TestSchema(t *testing.T) {
 	values, text := documents(t, read(t, chartDir+"/values.yaml"))[0], read(t, chartDir+"/values.yaml")
 	var compare func(at string, known map[string]any, set any)
 	compare = func(at string, known map[string]any, set any) {
+		if ref, ok := known["$ref"].(string); ok {
+			known = schema["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+		}
 		fields, _ := known["properties"].(map[string]any)
 		have, _ := set.(map[string]any)
 		for name, of := range fields {
-			if at == "" && name == "global" || strings.HasPrefix(name, "ORDERWATCH_") || slices.Contains([]string{"resources", "imagePullSecrets", "extraEnv"}, name) {
+			if at == "" && (name == "global" || name == "enabled") || strings.HasPrefix(name, "ORDERWATCH_") || strings.HasPrefix(name, "app.kubernetes.io/") || slices.Contains([]string{"resources", "imagePullSecrets", "extraEnv"}, name) {
 				continue
 			}
 			if _, ok := have[name]; !ok {
@@ -67,6 +71,25 @@ func TestSchema(t *testing.T) {
 	for i, line := range strings.Split(text, "\n") {
 		if len(line) > 140 {
 			t.Errorf("line %d of values.yaml is long", i+1)
+		}
+	}
+}
+
+// TestPart holds that the chart can be a part of another, which switches it on and off by a condition.
+func TestPart(t *testing.T) {
+	whole := t.TempDir()
+	if err := os.CopyFS(filepath.Join(whole, "charts", "orderwatch"), os.DirFS(chartDir)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(whole, "Chart.yaml"), "{apiVersion: v2, name: whole, version: 0.1.0, dependencies: [{name: orderwatch, version: 0.2.0, condition: orderwatch.enabled}]}")
+	write(t, filepath.Join(whole, "values.yaml"), "global: {region: x}\norderwatch:\n"+regexp.MustCompile(`(?m)^`).ReplaceAllString(read(t, least), "  "))
+	for enabled, want := range map[string]int{"true": 1, "false": 0} {
+		text, err := render(t, whole, "--set", "orderwatch.enabled="+enabled)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(text, "kind: Deployment"); got != want {
+			t.Errorf("enabled=%s makes %d Deployments; want %d", enabled, got, want)
 		}
 	}
 }

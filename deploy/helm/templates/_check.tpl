@@ -1,7 +1,7 @@
 {{/* What the program would refuse at its start, or Kubernetes when nobody looks any more, is refused here: all of it at once. */}}
 {{- define "orderwatch.check" -}}
 {{- $v := .Values -}}
-{{- $wrong := list -}}
+{{- $wrong := include "orderwatch.checkNames" . | fromYamlArray -}}
 {{- if not $v.image.repository -}}
 {{- $wrong = append $wrong "image.repository is not set: name the image, such as registry.example/orderwatch" -}}
 {{- end -}}
@@ -12,6 +12,7 @@
 {{- $wrong = concat $wrong (include "orderwatch.checkTimes" $v.config | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOpen" $v.config | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "" "config" $v.config "files" $v.files) | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkOthers" (dict "owner" "" "own" $v) | fromYamlArray) -}}
 {{- if and $v.config.ORDERWATCH_SLACK_CHANNEL (not (or $v.files.ORDERWATCH_SLACK_TOKEN_FILE $v.files.ORDERWATCH_SLACK_WEBHOOK_URL_FILE)) -}}
 {{- $wrong = append $wrong "config.ORDERWATCH_SLACK_CHANNEL is set, but files.ORDERWATCH_SLACK_TOKEN_FILE is not: name the Secret with the bot's token" -}}
 {{- end -}}
@@ -27,14 +28,25 @@
 {{- if eq (default "orders" $v.config.ORDERWATCH_SUBJECT_PREFIX) (default "orderwatch" $v.config.ORDERWATCH_SERVICE_PREFIX) -}}
 {{- $wrong = append $wrong "config.ORDERWATCH_SERVICE_PREFIX must differ from config.ORDERWATCH_SUBJECT_PREFIX" -}}
 {{- end -}}
+{{- $inboxes := $v.config.ORDERWATCH_INBOX_PREFIXES | default list -}}
+{{- range $inbox := ternary $inboxes (splitList "," (toString $inboxes)) (kindIs "slice" $inboxes) -}}
+{{- $inbox = printf "%s." (trim $inbox) -}}
+{{- range $own := list (default "orders" $v.config.ORDERWATCH_SUBJECT_PREFIX) (default "orderwatch" $v.config.ORDERWATCH_SERVICE_PREFIX) -}}
+{{- if or (hasPrefix $inbox (printf "%s." $own)) (hasPrefix (printf "%s." $own) $inbox) -}}
+{{- $wrong = append $wrong (printf "config.ORDERWATCH_INBOX_PREFIXES has %s, which meets the installation's own subjects below %s: name another prefix" (trimSuffix "." $inbox) $own) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkWays" . | fromYamlArray) -}}
 {{- if $v.page.enabled -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkPage" . | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "page." "config" $v.page.config "files" $v.page.files "workers" $v) | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkOthers" (dict "owner" "page." "own" $v.page) | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkShared" (dict "root" . "name" "page" "own" $v.page) | fromYamlArray) -}}
 {{- end -}}
 {{- if $v.provision.enabled -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "provision." "config" $v.provision.config "files" $v.provision.files "workers" $v) | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkOthers" (dict "owner" "provision." "own" $v.provision) | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkShared" (dict "root" . "name" "provision" "own" $v.provision) | fromYamlArray) -}}
 {{- end -}}
 {{- if $v.keda.enabled -}}
@@ -44,6 +56,10 @@
 {{- if lt (int $v.keda.maxReplicas) (int $v.keda.minReplicas) -}}
 {{- $wrong = append $wrong "keda.maxReplicas is below keda.minReplicas" -}}
 {{- end -}}
+{{- end -}}
+{{- $least := int (ternary $v.keda.minReplicas $v.replicas (default false $v.keda.enabled)) -}}
+{{- if and $v.podDisruptionBudget.enabled (gt (int $v.podDisruptionBudget.maxUnavailable) 1) (ge (int $v.podDisruptionBudget.maxUnavailable) $least) -}}
+{{- $wrong = append $wrong (printf "podDisruptionBudget.maxUnavailable is %v, and there are %d workers: all could be away at once; 1 lets nodes be drained, one after the other" $v.podDisruptionBudget.maxUnavailable $least) -}}
 {{- end -}}
 {{- if $wrong -}}
 {{- fail (printf "\n- %s\n" (join "\n- " $wrong)) -}}
@@ -80,18 +96,48 @@
 {{- toJson $wrong -}}
 {{- end -}}
 
+{{/* What is wrong with the variables and the volumes of others that the workers, the page or the job have, as a list in JSON. Takes
+owner and own, its values. */}}
+{{- define "orderwatch.checkOthers" -}}
+{{- $wrong := list -}}
+{{- $owner := .owner -}}
+{{- $seen := list -}}
+{{- range .own.extraEnv -}}
+{{- if has .name $seen }}{{ $wrong = append $wrong (printf "%sextraEnv has %s twice: keep one" $owner .name) }}{{ end -}}
+{{- $seen = append $seen .name -}}
+{{- if eq (hasKey . "value") (hasKey . "valueFrom") -}}
+{{- $wrong = append $wrong (printf "%sextraEnv: %s must have one of value and valueFrom" $owner .name) -}}
+{{- end -}}
+{{- end -}}
+{{- range .own.extraVolumes -}}
+{{- if eq (toString .name) "files" -}}
+{{- $wrong = append $wrong (printf "%sextraVolumes: a volume of the chart's own is called files: choose another name" $owner) -}}
+{{- end -}}
+{{- end -}}
+{{- range .own.extraVolumeMounts -}}
+{{- $path := .mountPath | toString -}}
+{{- $below := printf "%s/" (trimSuffix "/" $path) -}}
+{{- if not (hasPrefix "/" $path) -}}
+{{- $wrong = append $wrong (printf "%sextraVolumeMounts: mountPath must be a path that begins with /" $owner) -}}
+{{- else if or (hasPrefix $below "/etc/orderwatch/") (hasPrefix "/etc/orderwatch/" $below) (hasPrefix $below "/orderwatch/") -}}
+{{- $wrong = append $wrong (printf "%sextraVolumeMounts: %s would hide the program or its files, which are /orderwatch and /etc/orderwatch: choose another path" $owner $path) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
 {{/* What is wrong with the workers' login to ModelArts, as a list in JSON. */}}
 {{- define "orderwatch.checkModelArts" -}}
 {{- $ways := list -}}
 {{- range $way := list
   (list "files.ORDERWATCH_MODELARTS_TOKEN_FILE")
-  (list "files.ORDERWATCH_MODELARTS_ACCESS_KEY_FILE" "files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE")
+  (list "files.ORDERWATCH_MODELARTS_ACCESS_KEY_FILE" "files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE" "files.ORDERWATCH_MODELARTS_SECURITY_TOKEN_FILE")
   (list "config.ORDERWATCH_MODELARTS_USER" "files.ORDERWATCH_MODELARTS_PASSWORD_FILE" "config.ORDERWATCH_MODELARTS_DOMAIN")
   (list "config.ORDERWATCH_MODELARTS_ECS_AGENCY") -}}
 {{- $set := list }}{{ $missing := list -}}
 {{- range $path := $way -}}
 {{- $value := get (index $.Values (splitList "." $path | first)) (splitList "." $path | last) -}}
-{{- if or (empty $value) (eq (toString $value) "false") }}{{ $missing = append $missing $path }}{{ else }}{{ $set = append $set $path }}{{ end -}}
+{{- if not (or (empty $value) (eq (toString $value) "false")) }}{{ $set = append $set $path }}{{ else if ne $path "files.ORDERWATCH_MODELARTS_SECURITY_TOKEN_FILE" }}{{ $missing = append $missing $path }}{{ end -}}
 {{- end -}}
 {{- if $set }}{{ $ways = append $ways (dict "set" $set "missing" $missing) }}{{ end -}}
 {{- end -}}
@@ -173,6 +219,24 @@
 {{- if and $user (eq $user ($config.ORDERWATCH_NATS_USER | default "")) -}}
 {{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_ACTIONS_NATS_USER must not be page.config.ORDERWATCH_NATS_USER, which is to read alone" -}}
 {{- end -}}
+{{- end -}}
+{{- if and $config.ORDERWATCH_NATS_JS_API_PREFIX (or $config.ORDERWATCH_NATS_JS_DOMAIN (and (not (hasKey $config "ORDERWATCH_NATS_JS_DOMAIN")) $workers.config.ORDERWATCH_NATS_JS_DOMAIN)) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_NATS_JS_API_PREFIX and ORDERWATCH_NATS_JS_DOMAIN are two ways to JetStream: keep one; page.config.ORDERWATCH_NATS_JS_DOMAIN: \"\" takes that of the workers away" -}}
+{{- end -}}
+{{- if and $config.ORDERWATCH_NATS_USER (eq $config.ORDERWATCH_NATS_USER ($workers.config.ORDERWATCH_NATS_USER | default "")) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_NATS_USER must not be config.ORDERWATCH_NATS_USER, who may write: the page is to read alone, so it needs a user of its own" -}}
+{{- end -}}
+{{- range $name := list "ORDERWATCH_NATS_CREDS_FILE" "ORDERWATCH_NATS_NKEY_FILE" "ORDERWATCH_NATS_TOKEN_FILE" -}}
+{{- if and (hasKey $files $name) (eq (toJson (get $files $name)) (toJson (get $workers.files $name))) -}}
+{{- $wrong = append $wrong (printf "page.files.%s must not be files.%s, a login that may write: the page is to read alone, so it needs one of its own" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $proxies := $config.ORDERWATCH_PAGE_TRUSTED_PROXIES | default list -}}
+{{- if and (regexMatch "/0+(,|\\s|$)" (ternary (join "," $proxies) (toString $proxies) (kindIs "slice" $proxies))) (not (and $workers.networkPolicy.enabled (eq $workers.page.service.type "ClusterIP"))) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_TRUSTED_PROXIES has a network of all addresses: everybody who reaches the page could say who they are; name the proxy's own, such as 10.0.0.0/8" -}}
+{{- end -}}
+{{- if and (eq $auth "basic") (ne .Values.page.service.type "ClusterIP") (not .Values.page.ingress.enabled) (not (hasPrefix "https://" $public)) -}}
+{{- $wrong = append $wrong (printf "passwords of ORDERWATCH_PAGE_AUTH: basic could be read on the way to page.service, of type %s: use page.ingress; or, where a load balancer has the certificate, set config.ORDERWATCH_PUBLIC_URL to the https address" .Values.page.service.type) -}}
 {{- end -}}
 {{- with .Values.page.ingress -}}
 {{- if .enabled -}}

@@ -13,8 +13,25 @@ at most 63 letters, so of a long one a sum takes the end's place: releases that 
 {{- $full -}}
 {{- end -}}
 
+{{/* The name of the ServiceAccount of the workers, the page or the job. Takes root, component and own, its values. */}}
 {{- define "orderwatch.serviceAccount" -}}
-{{- default (ternary (include "orderwatch.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- $name := include "orderwatch.fullname" .root -}}
+{{- if ne .component "worker" }}{{ $name = printf "%s-%s" $name .component }}{{ end -}}
+{{- default (ternary $name "default" .own.serviceAccount.create) .own.serviceAccount.name -}}
+{{- end -}}
+
+{{/* What is wrong with the names, as a list in JSON: Services, and what a pod is called, take no dot, and before Kubernetes 1.36 no
+digit first. */}}
+{{- define "orderwatch.checkNames" -}}
+{{- $wrong := list -}}
+{{- $full := include "orderwatch.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) -}}
+{{- $wrong = append $wrong (printf "the release is called %s, so the objects would be called %s: they take a-z 0-9 - alone, with a letter first; set fullnameOverride, such as orderwatch, or choose another name for the release" .Release.Name $full) -}}
+{{- end -}}
+{{- if and .Chart.IsRoot (hasKey .Values "enabled") -}}
+{{- $wrong = append $wrong "enabled switches nothing here: it is for a chart that has this one as a part, with condition: orderwatch.enabled" -}}
+{{- end -}}
+{{- toJson $wrong -}}
 {{- end -}}
 
 {{/* By what a component's pods are found: never changed, since a Deployment's selector cannot be. Takes root and component. */}}

@@ -24,7 +24,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "orderwatch.serviceAccount" .root | quote }}
+  serviceAccountName: {{ include "orderwatch.serviceAccount" . | quote }}
   # Nothing here calls the Kubernetes API.
   automountServiceAccountToken: false
   # Otherwise each Service of the namespace adds variables, and those of one whose name begins with orderwatch- look like

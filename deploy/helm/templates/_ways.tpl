@@ -14,6 +14,13 @@ list in JSON. */}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and $policy.enabled (not $policy.extraEgress) -}}
+{{- range $name, $whom := dict "dnsTo" "the DNS" "natsTo" "NATS" "httpsTo" "ModelArts and Slack" -}}
+{{- if not (get $policy $name) -}}
+{{- $wrong = append $wrong (printf "networkPolicy.%s is empty, and so is networkPolicy.extraEgress: the pods would not reach %s; with a policy of your own set networkPolicy.enabled: false" $name $whom) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and $policy.enabled $policy.httpsTo (not $policy.extraEgress) -}}
 {{- $urls := dict -}}
 {{- range $name := list "ORDERWATCH_MODELARTS_ENDPOINT" "ORDERWATCH_MODELARTS_IAM_ENDPOINT" "ORDERWATCH_SLACK_API_URL" -}}
@@ -21,7 +28,7 @@ list in JSON. */}}
 {{- end -}}
 {{- range $v.extraEnv -}}
 {{- /* By a proxy they are reached on its port. */ -}}
-{{- if eq (upper .name) "HTTPS_PROXY" }}{{ $urls = dict (printf "%s of extraEnv" .name) (.value | default "") }}{{ end -}}
+{{- if eq (upper .name) "HTTPS_PROXY" }}{{ $urls = dict (printf "%s of extraEnv" .name) (regexReplaceAll "^([^:/]+(:[0-9]+)?/?)$" (.value | default "") "http://${1}") }}{{ end -}}
 {{- end -}}
 {{- range $name, $url := $urls -}}
 {{- $port := include "orderwatch.port" $url -}}
@@ -30,7 +37,19 @@ list in JSON. */}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and $policy.enabled $v.serviceMonitor.enabled (not $policy.metricsFrom) -}}
+{{- $wrong = append $wrong "networkPolicy.metricsFrom is empty: Prometheus would not reach the metrics, though serviceMonitor.enabled is set; name the namespace of Prometheus" -}}
+{{- end -}}
 {{- with $v.page -}}
+{{- if and .enabled $policy.enabled -}}
+{{- $blocks := false -}}
+{{- range $policy.pageFrom }}{{ if .ipBlock }}{{ $blocks = true }}{{ end }}{{ end -}}
+{{- if and .ingress.enabled (not $policy.pageFrom) -}}
+{{- $wrong = append $wrong "networkPolicy.pageFrom is empty: the ingress would not reach the page; name its namespace" -}}
+{{- else if not (or .ingress.enabled $blocks (eq .service.type "ClusterIP")) -}}
+{{- $wrong = append $wrong (printf "page.service.type is %s, but networkPolicy.pageFrom has no ipBlock: nobody from outside the cluster would reach the page; add {ipBlock: {cidr: 10.0.0.0/8}} with the addresses that they come by" .service.type) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .enabled .ingress.enabled -}}
 {{- $public := get $v.config "ORDERWATCH_PUBLIC_URL" | default "" -}}
 {{- $base := ternary "" (regexReplaceAll "^https?://[^/]*" $public "") (contains "{" $public) | trimSuffix "/" -}}
@@ -44,7 +63,7 @@ list in JSON. */}}
 
 {{/* The port of an address, such as nats://host or https://host:8443/path. */}}
 {{- define "orderwatch.port" -}}
-{{- $scheme := regexFind "^[a-z]+://" . -}}
-{{- $port := regexFind ":[0-9]+$" (regexReplaceAll "^[a-z]+://|/.*$" . "") | trimPrefix ":" -}}
-{{- $port | default (get (dict "https://" "443" "wss://" "443" "http://" "80" "ws://" "80") $scheme) | default "4222" -}}
+{{- $scheme := regexFind "^[a-z0-9]+://" . -}}
+{{- $port := regexFind ":[0-9]+$" (regexReplaceAll "^[a-z0-9]+://|/.*$" . "") | trimPrefix ":" -}}
+{{- $port | default (get (dict "https://" "443" "wss://" "443" "http://" "80" "ws://" "80" "socks5://" "1080") $scheme) | default "4222" -}}
 {{- end -}}
