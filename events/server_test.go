@@ -215,6 +215,19 @@ func (b *logbook) lines(words string) int {
 	return strings.Count(b.text.String(), words)
 }
 
+// late returns how often the log says that a progress event of the order was not published, since the worker was too slow: who
+// counts these events takes it into account.
+func (b *logbook) late(order string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for line := range strings.Lines(b.text.String()) {
+		if strings.Contains(line, "progress not published: it is late") && strings.Contains(line, " order="+order+" ") {
+			n++
+		}
+	}
+	return n
+}
+
 // parts are what a worker under test is made of. Those that are missing are the usual ones.
 type parts struct {
 	url      string
