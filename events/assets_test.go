@@ -206,24 +206,24 @@ func TestWithoutProvision(t *testing.T) {
 		}
 	}
 	a := eventstest.Contract("orders", "ORDER")
-	eventstest.Within(t, resumeLimit, says("ORDER_REQUESTS"))
+	eventstest.Eventually(t, says("ORDER_REQUESTS"))
 	checkStreams(t, js)
 	for _, stream := range a.Streams() {
 		if stream.Name != a.Wakeups.Name {
-			eventstest.Within(t, resumeLimit, says(stream.Name))
+			eventstest.Eventually(t, says(stream.Name))
 		}
 		created, err := js.CreateStream(t.Context(), stream)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if consumer, ok := a.Consumers()[stream.Name]; ok {
-			eventstest.Within(t, resumeLimit, says(consumer.Durable))
+			eventstest.Eventually(t, says(consumer.Durable))
 			if _, err := created.CreateConsumer(t.Context(), consumer); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	eventstest.Within(t, resumeLimit, w.Ready)
+	eventstest.Eventually(t, w.Ready)
 	publish(t, js, request("order.pool"))
 	w.next(t)
 }

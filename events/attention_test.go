@@ -177,23 +177,14 @@ func awaited[E any](t *testing.T, from <-chan E) E {
 	case e := <-from:
 		return e
 	case <-time.After(eventstest.Patience):
-		t.Fatal("nothing came in 3 minutes")
+		t.Fatal("nothing came within " + eventstest.Patience.String())
 		panic("unreachable")
 	}
 }
 
 // allTold returns nil once the slack consumer is done with all events.
 func allTold(t *testing.T, js jetstream.JetStream) func() error {
-	return func() error {
-		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
-		if err != nil {
-			return err
-		}
-		if i := c.CachedInfo(); i.NumPending > 0 || i.NumAckPending > 0 {
-			return fmt.Errorf("%d events wait, %d are being told", i.NumPending, i.NumAckPending)
-		}
-		return nil
-	}
+	return func() error { return eventstest.Settled(t.Context(), js, "ORDER_EVENTS", "slack") }
 }
 
 // attended is a Notifier that hands attentions on; its first answer is an error.
@@ -253,7 +244,7 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 				}
 				got[a.ProjectID]++
 			case <-time.After(eventstest.Patience):
-				t.Fatalf("%s: after 30 s only %v", kind, got)
+				t.Fatalf("%s: after %s only %v", kind, eventstest.Patience, got)
 			}
 		}
 		if len(got) != 3 {
@@ -270,16 +261,7 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 		return first.accounts.SetHold(t.Context(), key, hold, revision)
 	})
 	check(watcher.Released, 3)
-	eventstest.Eventually(t, func() error {
-		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
-		if err != nil {
-			return err
-		}
-		if i := c.CachedInfo(); i.NumAckPending > 0 || i.NumPending > 0 {
-			return fmt.Errorf("%d events not acknowledged, %d not delivered", i.NumAckPending, i.NumPending)
-		}
-		return nil
-	})
+	eventstest.Eventually(t, allTold(t, js))
 	if n := len(people.all); n != 0 {
 		t.Errorf("told %d times too often", n)
 	}

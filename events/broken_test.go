@@ -90,7 +90,7 @@ func TestBrokenRecord(t *testing.T) {
 			first := request("order.pool")
 			first["request_id"] = "build-1"
 			publish(t, js, first)
-			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.>", 1) })
+			eventstest.Eventually(t, pollKept(t, js, "order.pool"))
 			bucket, err := js.KeyValue(t.Context(), "ORDER_WATCHES")
 			if err != nil {
 				t.Fatal(err)
@@ -196,6 +196,16 @@ func atLeastEvents(t *testing.T, js jetstream.JetStream, subject string, n int) 
 		return fmt.Errorf("%d events on %s; want %d", got, subject, n)
 	}
 	return nil
+}
+
+// pollKept returns nil once the order's record says that it was polled, and its wake-up was done with.
+func pollKept(t *testing.T, js jetstream.JetStream, name string) func() error {
+	return func() error {
+		if w := readRecord(t, js, name); w.Polls == 0 {
+			return errors.New("the record knows of no poll")
+		}
+		return eventstest.Settled(t.Context(), js, "ORDER_WAKEUPS", "poller")
+	}
 }
 
 // idleRequests returns nil once no request is left.

@@ -151,7 +151,7 @@ func TestEventsByServiceWaits(t *testing.T) {
 // requestsOf returns how often the worker's endpoint was asked.
 func requestsOf(t *testing.T, nc *nats.Conn, endpoint string) int {
 	t.Helper()
-	reply, err := nc.Request("$SRV.STATS.orderwatch", nil, 10*time.Second)
+	reply, err := nc.Request("$SRV.STATS.orderwatch", nil, eventstest.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestServerRestarts(t *testing.T) {
 	})
 	open.Store(true)
 	eventstest.Server(t, server.Options{StoreDir: dir, Port: port})
-	back := eventstest.Within(t, resumeLimit, w.Ready)
+	back := eventstest.Within(t, eventstest.Patience, w.Ready)
 	done := eventstest.Within(t, eventstest.Patience, func() error {
 		if len(w.told) < len(names) {
 			return fmt.Errorf("%d of %d completed", len(w.told), len(names))
@@ -90,7 +90,7 @@ func TestConsumerDeleted(t *testing.T) {
 			if err := js.DeleteConsumer(t.Context(), stream, consumer); err != nil {
 				t.Fatal(err)
 			}
-			took := eventstest.Within(t, resumeLimit, func() error {
+			took := eventstest.Within(t, eventstest.Patience, func() error {
 				if err := w.log.line("consumer does not deliver", "consumer="+consumer); err != nil {
 					return err
 				}
@@ -133,7 +133,7 @@ func TestStreamReplaced(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), limited); err != nil {
 		t.Fatal(err)
 	}
-	eventstest.Within(t, alarmLimit, func() error { return w.log.line("level=ERROR", "consumer=poller", "max_msgs is 3") })
+	eventstest.Eventually(t, func() error { return w.log.line("level=ERROR", "consumer=poller", "max_msgs is 3") })
 	if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "max_msgs is 3") {
 		t.Errorf("ready: %v; want that max_msgs is 3", err)
 	}
@@ -141,7 +141,7 @@ func TestStreamReplaced(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), eventstest.Contract("orders", "ORDER").Wakeups); err != nil {
 		t.Fatal(err)
 	}
-	eventstest.Within(t, resumeLimit, w.Ready)
+	eventstest.Eventually(t, w.Ready)
 	for range names {
 		w.next(t)
 	}

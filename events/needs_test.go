@@ -62,7 +62,7 @@ func TestNobodysDeputy(t *testing.T) {
 	if code, reply := asked(t, nc, "watch", orderBody("order.victim", "")); code != 200 {
 		t.Fatalf("%d %s", code, reply.Data)
 	}
-	eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.>", 1) })
+	eventstest.Eventually(t, pollKept(t, js, "order.victim"))
 	before := readRecord(t, js, "order.victim")
 	held := func() (counts []uint64) {
 		for _, stream := range []string{"KV_ORDER_SLACK", "ORDER_EVENTS", "ORDER_REQUESTS"} {

@@ -70,7 +70,7 @@ func startServers(t *testing.T) *cluster {
 		c.servers = append(c.servers, s)
 	}
 	for _, s := range c.servers {
-		if !s.ReadyForConnections(10 * time.Second) {
+		if !s.ReadyForConnections(eventstest.Patience) {
 			t.Fatal("nats-server does not answer")
 		}
 		urls = append(urls, s.ClientURL())
@@ -187,11 +187,8 @@ func TestReplicasChanged(t *testing.T) {
 		all := polled(3)
 		pauses.reset()
 		step.change()
-		took := eventstest.Within(t, eventstest.Patience, all)
+		took := eventstest.Within(t, eventstest.Patience, all) // a watch that stood still would do so for an hour
 		t.Logf("%s: all watches were polled three times within %s; the longest pause between two polls of one was %s", step.name, took, pauses.reset())
-		if most := 90 * time.Second; took > most { // a watch that stood still until the patrol would take over 2 min
-			t.Errorf("%s: %s; want %s at the most", step.name, took, most)
-		}
 	}
 }
 

@@ -3,7 +3,6 @@ package events_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/micro"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -19,7 +18,7 @@ func TestServiceSchemas(t *testing.T) {
 	s := eventstest.Server(t)
 	startWorker(t, s, quiet(), &orders{show: never})
 	nc, _ := eventstest.Connect(t, s)
-	reply, err := nc.Request("$SRV.INFO.orderwatch", nil, 10*time.Second)
+	reply, err := nc.Request("$SRV.INFO.orderwatch", nil, eventstest.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}

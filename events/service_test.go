@@ -32,7 +32,7 @@ func newClient(t *testing.T, nc *nats.Conn) *client.Client {
 // asked makes a request to the service and returns the code of the error, 200 for none.
 func asked(t *testing.T, nc *nats.Conn, endpoint, body string) (code int, reply *nats.Msg) {
 	t.Helper()
-	reply, err := nc.Request("orderwatch."+endpoint, []byte(body), 10*time.Second)
+	reply, err := nc.Request("orderwatch."+endpoint, []byte(body), eventstest.Patience)
 	if err != nil {
 		t.Fatalf("%s: %v", endpoint, err)
 	}
@@ -188,7 +188,7 @@ func TestWatchCheckOnly(t *testing.T) {
 		m := nats.NewMsg("orderwatch.watch")
 		m.Data = []byte(body)
 		m.Header.Set(wire.CheckOnly, "true")
-		reply, err := nc.RequestMsg(m, 10*time.Second)
+		reply, err := nc.RequestMsg(m, eventstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -403,7 +403,7 @@ func TestTeamsLimits(t *testing.T) {
 		t.Helper()
 		body, _ := json.Marshal(wanted("p-few", name, id))
 		m := &nats.Msg{Subject: "orderwatch.watch.few", Data: body, Header: nats.Header{wire.CheckOnly: {"true"}}}
-		reply, err := nc.RequestMsg(m, 10*time.Second)
+		reply, err := nc.RequestMsg(m, eventstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

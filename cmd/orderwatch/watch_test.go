@@ -397,7 +397,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 				if strings.Contains(got.Out+got.Err, "planted") {
 					t.Errorf("a password came out: %s%s", got.Out, got.Err)
 				}
-				if took := time.Since(begin); took > 25*time.Second {
+				if took := time.Since(begin); took > time.Minute {
 					t.Errorf("it took %s", took)
 				}
 			})

@@ -346,7 +346,7 @@ func TestDenied(t *testing.T) {
 		{"acknowledgement", func(ctx context.Context) error { _, err := deaf.Publish(ctx, request); return err }, "_INBOX.", true},
 	} {
 		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), eventstest.Patience)
 		err := test.call(ctx)
 		cancel()
 		why, ok := errors.AsType[*client.DeniedError](err)
@@ -388,7 +388,7 @@ func TestPublishOverAnOutage(t *testing.T) {
 	t.Cleanup(nc.Close)
 	c := newClient(t, nc)
 	publish := func(id string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), eventstest.Patience)
 		defer cancel()
 		sequence, err := c.Publish(ctx, wire.WatchRequest{Order: watcher.Order{ProjectID: "p", Name: "o"}, RequestID: id, Timeout: "1h", Labels: map[string]string{"k": "v"}})
 		if err == nil && sequence == 0 {
@@ -464,11 +464,9 @@ func TestNobodyThere(t *testing.T) {
 	if err := c.Follow(t.Context(), client.Filter{}, nil, nil, nil); !errors.Is(err, client.ErrNoWorker) {
 		t.Errorf("follow: %v", err)
 	}
-	begin := time.Now()
-	if _, err := c.Publish(t.Context(), wire.WatchRequest{Order: order, RequestID: "r"}); !errors.Is(err, client.ErrNoWorker) {
+	ctx, cancel := context.WithTimeout(t.Context(), eventstest.Patience) // it tries again, and gives up by itself
+	defer cancel()
+	if _, err := c.Publish(ctx, wire.WatchRequest{Order: order, RequestID: "r"}); !errors.Is(err, client.ErrNoWorker) {
 		t.Errorf("publish: %v", err)
-	}
-	if took := time.Since(begin); took > 20*time.Second {
-		t.Errorf("publish said so after %s", took)
 	}
 }

@@ -1,6 +1,8 @@
 package eventstest
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +36,53 @@ func Messages(t testing.TB, js jetstream.JetStream, stream, subject string) uint
 		n += count
 	}
 	return n
+}
+
+// Settled returns nil once a consumer is done with each message that the stream holds for it. How many are pending, as
+// the server says, is no proof: it counts a message for a consumer some time after it has stored it.
+func Settled(ctx context.Context, js jetstream.JetStream, stream, consumer string) error {
+	c, err := js.Consumer(ctx, stream, consumer)
+	if err != nil {
+		return err
+	}
+	subjects, last := c.CachedInfo().Config.FilterSubjects, uint64(0)
+	if len(subjects) == 0 {
+		subjects = []string{cmp.Or(c.CachedInfo().Config.FilterSubject, ">")}
+	}
+	for _, subject := range subjects {
+		sequence, err := lastSequence(ctx, js, stream, subject)
+		if err != nil {
+			return err
+		}
+		last = max(last, sequence)
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if info.AckFloor.Stream < last || info.NumAckPending > 0 {
+		return fmt.Errorf("%s is done with messages up to %d of %d, and %d are under way", consumer, info.AckFloor.Stream, last, info.NumAckPending)
+	}
+	return nil
+}
+
+// lastSequence asks the server that leads a stream for the sequence of the last message on the subject; 0: there is none.
+func lastSequence(ctx context.Context, js jetstream.JetStream, stream, subject string) (uint64, error) {
+	reply, err := js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"last_by_subj":%q}`, subject))
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Message struct{ Seq uint64 }
+		Error   *jetstream.APIError
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return 0, err
+	}
+	if answer.Error != nil && answer.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound {
+		return 0, answer.Error
+	}
+	return answer.Message.Seq, nil
 }
 
 // Last returns the last message of a stream on the subject.

@@ -166,7 +166,7 @@ func TestPermissionsChangeNothing(t *testing.T) {
 		if len(m.Data) > 0 {
 			t.Errorf("%s was published with content", m.Subject)
 		}
-		reply, err := nc.RequestMsg(&nats.Msg{Subject: m.Subject, Header: m.Header}, 5*time.Second)
+		reply, err := nc.RequestMsg(&nats.Msg{Subject: m.Subject, Header: m.Header}, eventstest.Patience)
 		if err != nil {
 			t.Errorf("%s: %v", m.Subject, err)
 			continue

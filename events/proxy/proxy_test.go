@@ -24,7 +24,7 @@ func start(t *testing.T) (*proxy.Proxy, *nats.Conn, *echo) {
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		t.Fatal("nats-server does not answer")
 	}
 	p, err := proxy.Listen("127.0.0.1:0", s.Addr().String())
@@ -61,9 +61,18 @@ func (e *echo) answer(m *nats.Msg) {
 	m.RespondMsg(&nats.Msg{Header: m.Header, Data: m.Data}) // the asker sees whether it worked
 }
 
-// ask asks and returns the answer, or what went wrong.
-func ask(nc *nats.Conn, subject, body string) string {
-	m, err := nc.Request(subject, []byte(body), time.Second)
+// patience is how long a test waits for what must come.
+const patience = 3 * time.Minute
+
+// ask asks and returns the answer, or what went wrong. It waits for a second: enough where no answer is to come. A test that
+// wants an answer asks by answered, or eventually.
+func ask(nc *nats.Conn, subject, body string) string { return askFor(nc, subject, body, time.Second) }
+
+// answered asks and waits for the answer.
+func answered(nc *nats.Conn, subject, body string) string { return askFor(nc, subject, body, patience) }
+
+func askFor(nc *nats.Conn, subject, body string, wait time.Duration) string {
+	m, err := nc.Request(subject, []byte(body), wait)
 	if err != nil {
 		return err.Error()
 	}
@@ -72,7 +81,7 @@ func ask(nc *nats.Conn, subject, body string) string {
 
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for err := f(); err != nil; err = f() {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
@@ -106,17 +115,25 @@ func TestRules(t *testing.T) {
 			p, nc, e := start(t)
 			rule := p.Add(proxy.Rule{Way: proxy.ToServer, Subject: "echo.*.this", Skip: 1, Times: 1, Do: test.do, Answer: answer})
 			other := p.Add(proxy.Rule{Way: proxy.ToServer, Subject: "echo.>"})
-			if got := ask(nc, "echo.a.this", "one"); got != "one" {
+			if got := answered(nc, "echo.a.this", "one"); got != "one" {
 				t.Errorf("the first: %s", got)
 			}
-			if got := ask(nc, "echo.b.that", "else"); got != "else" {
+			if got := answered(nc, "echo.b.that", "else"); got != "else" {
 				t.Errorf("on another subject: %s", got)
 			}
-			if got := ask(nc, "echo.b.this", "two"); got != test.gets {
+			second := answered
+			if test.gets == timeout {
+				second = ask
+			}
+			if got := second(nc, "echo.b.this", "two"); got != test.gets {
 				t.Errorf("the second: %s; want %s", got, test.gets)
 			}
+			third := answered
+			if test.cuts { // it is lost where the connection is not there yet
+				third = ask
+			}
 			eventually(t, func() error {
-				if got := ask(nc, "echo.c.this", "three"); got != "three" {
+				if got := third(nc, "echo.c.this", "three"); got != "three" {
 					return errors.New("the third: " + got)
 				}
 				return nil
@@ -144,11 +161,11 @@ func TestRuleToClient(t *testing.T) {
 		Match: func(m proxy.Message) bool { return bytes.Contains(m.Payload, []byte("lose")) },
 	})
 	for _, body := range []string{"keep this", "lose this"} {
-		want := body
+		want, asked := body, answered
 		if body == "lose this" {
-			want = nats.ErrTimeout.Error()
+			want, asked = nats.ErrTimeout.Error(), ask
 		}
-		if got := ask(nc, "echo.x", body); got != want {
+		if got := asked(nc, "echo.x", body); got != want {
 			t.Errorf("%s: %s; want %s", body, got, want)
 		}
 	}
@@ -162,7 +179,7 @@ func TestLarge(t *testing.T) {
 	body := bytes.Repeat([]byte("PUB x 1\r\n"), 2<<20/9)
 	for _, subject := range []string{"echo.plain", "echo.replaced"} {
 		for _, header := range []nats.Header{nil, {"Name": {"value"}}} {
-			got, err := nc.RequestMsg(&nats.Msg{Subject: subject, Header: header, Data: body}, 10*time.Second)
+			got, err := nc.RequestMsg(&nats.Msg{Subject: subject, Header: header, Data: body}, patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +196,7 @@ func TestLines(t *testing.T) {
 	took := func(body []byte) time.Duration {
 		t.Helper()
 		begin := time.Now()
-		m, err := nc.Request("echo.x", body, 10*time.Second)
+		m, err := nc.Request("echo.x", body, patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +257,7 @@ func TestLastWords(t *testing.T) {
 	for range 10 {
 		select {
 		case <-e.asked:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("last words were lost")
 		}
 	}
@@ -256,7 +273,7 @@ func TestConnections(t *testing.T) {
 	t.Parallel()
 	p, nc, _ := start(t)
 	for name, end := range map[string]func(){"reset": p.Reset, "cut": p.Cut} {
-		if got := ask(nc, "echo.x", "before"); got != "before" {
+		if got := answered(nc, "echo.x", "before"); got != "before" {
 			t.Fatalf("before the %s: %s", name, got)
 		}
 		made := p.Accepted()

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(eventstest.Main(m, 2)) }
 // TestReadsTheNewest publishes more about an order than is read for a story, and about others.
 func TestReadsTheNewest(t *testing.T) {
 	t.Parallel()
-	nc, _ := eventstest.Connect(t, eventstest.Server(t))
+	nc, js := eventstest.Connect(t, eventstest.Server(t))
 	s := eventstest.Provided(t, nc, eventstest.StoreConfig())
 	w := aWatch()
 	w.State, w.AcceptedAt, w.Requests[0].ReceivedAt = watcher.Watching, time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
@@ -52,7 +52,15 @@ func TestReadsTheNewest(t *testing.T) {
 	if got.UnreadBefore.IsZero() {
 		t.Error("it does not say that events were not read")
 	}
-	w.AcceptedAt = time.Now().Add(-3 * time.Second) // so many fit
+	stream, err := js.Stream(t.Context(), "ORDER_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenth, err := stream.GetMsg(t.Context(), 2*events-20) // of the last of both orders; so many fit
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.AcceptedAt = tenth.Time
 	eventstest.Eventually(t, func() (err error) {
 		got, err = story.Read(t.Context(), s, teams.View{}, w)
 		return err

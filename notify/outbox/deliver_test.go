@@ -355,7 +355,7 @@ func TestSlackHonoursContext(t *testing.T) {
 		if !errors.As(err, &retry) || !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second): // half of what Slack takes
 		t.Fatal("deaf to the context")
 	}
 	if err := b.notifier.Notify(ctx, order(watcher.Succeeded, 1)); err == nil || b.slack.Calls() != 1 {
@@ -429,8 +429,21 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	}
 }
 
+// An impatient gives up its first request after some seconds.
+type impatient struct{ was bool }
+
+func (i *impatient) RoundTrip(r *http.Request) (*http.Response, error) {
+	if i.was {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	i.was = true
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+	defer cancel()
+	return http.DefaultTransport.RoundTrip(r.WithContext(ctx))
+}
+
 func TestSlackTimeoutIsAmbiguous(t *testing.T) {
-	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Timeout: time.Second} })
+	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Transport: new(impatient)} })
 	b.slack.Script(emulator.Fault{Delay: time.Minute})
 	b.wantDelays(b.settle(order(watcher.Succeeded, 1)), 2*time.Second)
 	if b.notifier.PossibleDuplicates() != 1 {

@@ -165,7 +165,7 @@ func (p *prober) wantLook(next time.Duration, troubles ...string) {
 		if d != next {
 			p.Errorf("the next look is in %s, want %s", d, next)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(3 * time.Minute):
 		p.Fatal("Slack is not asked")
 	}
 	p.wantTroubles(troubles...)

@@ -74,7 +74,7 @@ var answers = []answer{
 	{name: "429 in the body", serve: body(`{"ok":false,"error":"ratelimited"}`), class: slack.NotAccepted, code: "ratelimited", after: 30 * time.Second},
 	{name: "EOF", serve: hangUp(false), class: slack.Ambiguous, code: "no_answer"},
 	{name: "reset", serve: hangUp(true), class: slack.Ambiguous, code: "no_answer"},
-	{name: "timeout", serve: silence, within: 500 * time.Millisecond, class: slack.Ambiguous, code: "no_answer"},
+	{name: "timeout", serve: silence, within: 3 * time.Second, class: slack.Ambiguous, code: "no_answer"},
 	{name: "refused connection", url: func(s *httptest.Server) string { s.Close(); return s.URL }, class: slack.NotAccepted, code: "no_connection"},
 	{name: "no such host", url: func(*httptest.Server) string { return "http://nowhere.invalid" }, class: slack.NotAccepted, code: "no_connection"},
 	{name: "no TLS", url: func(s *httptest.Server) string { return strings.Replace(s.URL, "http:", "https:", 1) }, class: slack.NotAccepted, code: "no_connection"},

@@ -131,16 +131,18 @@ func TestShowOverTLS(t *testing.T) {
 func TestShowOnABadNetwork(t *testing.T) {
 	e := emulator.New(emulator.Options{})
 	c := config(t, serve(t, e))
+	patient := newClient(t, c)
 	c.Timeout = 200 * time.Millisecond
-	client := newClient(t, c)
+	impatient := newClient(t, c)
+	const late = "no whole answer within 200ms"
 	for _, tt := range []struct {
 		name  string
 		fault emulator.Fault
 		want  string
 	}{
-		{"hang", emulator.Fault{Hang: true}, "no whole answer within 200ms"},
-		{"slow", emulator.Fault{Delay: time.Minute}, "no whole answer within 200ms"},
-		{"drip", emulator.Fault{Drip: 150 * time.Millisecond}, "no whole answer within 200ms"},
+		{"hang", emulator.Fault{Hang: true}, late},
+		{"slow", emulator.Fault{Delay: time.Minute}, late},
+		{"drip", emulator.Fault{Drip: 150 * time.Millisecond}, late},
 		{"cut header", emulator.Fault{Cut: true, Status: 200, Shape: emulator.Empty}, "EOF"},
 		{"cut body", emulator.Fault{Cut: true, CutAfter: 10}, "unexpected EOF"},
 		{"page", emulator.Fault{Body: "<html>login</html>"}, "no JSON object"},
@@ -154,6 +156,10 @@ func TestShowOnABadNetwork(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e.Add(project, "order.x", emulator.Order{Faults: []emulator.Fault{tt.fault}})
+			client := patient
+			if tt.want == late {
+				client = impatient
+			}
 			_, err := client.Show(t.Context(), region, order("order.x"))
 			p, ok := errors.AsType[*watcher.PollError](err)
 			if !ok || p.Class != watcher.MayPass || !strings.Contains(p.Message, tt.want) {

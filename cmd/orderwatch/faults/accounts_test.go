@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -361,11 +362,7 @@ func TestTeamExamples(t *testing.T) {
 		return nil
 	})
 	rig.Eventually(t, rig.Patience, func() error { // what was consumed is acknowledged
-		c, err := site.nats.JS.Consumer(t.Context(), "ORDER_EVENTS", "gpu")
-		if err == nil && (c.CachedInfo().NumAckPending > 0 || c.CachedInfo().NumPending > 0) {
-			err = fmt.Errorf("%d are not acknowledged", c.CachedInfo().NumAckPending)
-		}
-		return err
+		return eventstest.Settled(t.Context(), site.nats.JS, "ORDER_EVENTS", "gpu")
 	})
 	consumes.Terminate(t)
 

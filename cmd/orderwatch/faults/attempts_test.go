@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -417,11 +418,7 @@ func settled(t *testing.T, js jetstream.JetStream) {
 	rig.Eventually(t, rig.Patience, func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		c, err := js.Consumer(ctx, "ORDER_REQUESTS", "intake")
-		if err == nil && c.CachedInfo().NumPending+uint64(c.CachedInfo().NumAckPending) > 0 {
-			err = fmt.Errorf("%d requests wait", c.CachedInfo().NumPending)
-		}
-		return err
+		return eventstest.Settled(ctx, js, "ORDER_REQUESTS", "intake")
 	})
 }
 

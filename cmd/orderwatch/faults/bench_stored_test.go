@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
@@ -96,14 +97,7 @@ func awaitTold(t testing.TB, js jetstream.JetStream, watches int) {
 		if ended, err := messagesOn(t.Context(), events, "orders.completed.>"); err != nil || ended < watches {
 			return errors.Join(err, fmt.Errorf("%d watches have ended", ended))
 		}
-		slack, err := events.Consumer(t.Context(), "slack")
-		if err != nil {
-			return err
-		}
-		if i := slack.CachedInfo(); i.NumPending > 0 || i.NumAckPending > 0 {
-			return fmt.Errorf("people were not told of %d events", int(i.NumPending)+i.NumAckPending)
-		}
-		return nil
+		return eventstest.Settled(t.Context(), js, "ORDER_EVENTS", "slack")
 	})
 }
 

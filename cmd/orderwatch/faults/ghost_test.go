@@ -3,7 +3,6 @@ package faults_test
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -160,10 +160,7 @@ func takeAllDue(t *testing.T, js jetstream.JetStream) (taken int) {
 			}
 			taken++
 		}
-		if info, err := consumer.Info(t.Context()); err != nil || info.NumPending+uint64(info.NumAckPending) > 0 {
-			return errors.Join(err, errors.New("wake-ups are left"))
-		}
-		return nil
+		return eventstest.Settled(t.Context(), js, "ORDER_WAKEUPS", "poller")
 	})
 	return taken
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
@@ -307,16 +308,7 @@ const countedWithin = 9 * slackChannels * 2 * time.Second
 // awaitTold waits until people have been told of all.
 func (f *fleet) awaitTold(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	rig.Eventually(t, rig.DrainLimit+countedWithin, func() error {
-		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
-		if err != nil {
-			return err
-		}
-		if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
-			return fmt.Errorf("%d events wait for Slack, %d are under way", info.NumPending, info.NumAckPending)
-		}
-		return nil
-	})
+	rig.Eventually(t, rig.DrainLimit+countedWithin, func() error { return eventstest.Settled(t.Context(), js, "ORDER_EVENTS", "slack") })
 }
 
 // told returns what the channels say.

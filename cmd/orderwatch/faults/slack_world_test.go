@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
@@ -186,14 +187,7 @@ func (w *slackWorld) awaitEmpty(t testing.TB, limit time.Duration, streams ...st
 
 // told returns nil if no event waits to be told.
 func (w *slackWorld) told(t testing.TB) error {
-	c, err := w.nats.JS.Consumer(t.Context(), w.stream("EVENTS"), "slack")
-	if err != nil {
-		return err
-	}
-	if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
-		return fmt.Errorf("%d events wait for Slack, %d are under way", info.NumPending, info.NumAckPending)
-	}
-	return nil
+	return eventstest.Settled(t.Context(), w.nats.JS, w.stream("EVENTS"), "slack")
 }
 
 // completions returns what the events say, oldest first.

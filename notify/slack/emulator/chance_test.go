@@ -1,9 +1,12 @@
 package emulator_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,10 +70,31 @@ func TestAcceptAndHang(t *testing.T) {
 	server := httptest.NewServer(slack)
 	t.Cleanup(server.Close)
 	slack.Script(emulator.AcceptAndHang)
-	client := &http.Client{Timeout: 100 * time.Millisecond}
-	if r, err := client.PostForm(server.URL+"/api/chat.postMessage", url.Values{"token": {token}, "channel": {"C1"}, "text": {"x"}}); err == nil {
-		r.Body.Close()
-		t.Errorf("answered %s", r.Status)
+	ctx, hangUp := context.WithCancel(t.Context())
+	form := url.Values{"token": {token}, "channel": {"C1"}, "text": {"x"}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/api/chat.postMessage", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answered := make(chan error, 1)
+	go func() {
+		r, err := http.DefaultClient.Do(r)
+		if err == nil {
+			r.Body.Close()
+		}
+		answered <- err
+	}()
+	for len(slack.Messages("C1")) == 0 {
+		select {
+		case err := <-answered:
+			t.Fatalf("answered, and nothing is kept: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	time.AfterFunc(100*time.Millisecond, hangUp) // for so long at the least there is no answer
+	if err := <-answered; !errors.Is(err, context.Canceled) {
+		t.Errorf("answered: %v", err)
 	}
 	if n := len(slack.Messages("C1")); n != 1 {
 		t.Errorf("%d messages kept", n)
