@@ -107,7 +107,7 @@ func TestConsumerDeleted(t *testing.T) {
 				t.Error(err)
 			}
 			completedOnce(t, js, append(names, "order.later")...)
-			eventstest.Contract("orders", "ORDER").Check(t, js)
+			eventstest.Contract("orders", "ORDER").MadeAnew(t, js).Check(t, js)
 		})
 	}
 }

@@ -114,6 +114,20 @@ func (a *Agreed) Check(t testing.TB, js jetstream.JetStream) {
 	}
 }
 
+// MadeAnew returns them as they are to be where a worker made the consumer for Slack anew. It may begin where people were told up
+// to, and not with what comes.
+func (a *Agreed) MadeAnew(t testing.TB, js jetstream.JetStream) *Agreed {
+	t.Helper()
+	c, err := js.Consumer(t.Context(), a.Events.Name, a.Slack.Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made := c.CachedInfo().Config; made.DeliverPolicy == jetstream.DeliverByStartSequencePolicy {
+		a.Slack.DeliverPolicy, a.Slack.OptStartSeq = made.DeliverPolicy, made.OptStartSeq
+	}
+	return a
+}
+
 // checkFields compares structs field by field, but for some.
 func checkFields(t testing.TB, what string, got, want any, but ...string) {
 	t.Helper()
