@@ -51,9 +51,9 @@ func startEvidence(t *testing.T) *evidence {
 	cfg := config()
 	cfg.Concurrency = 64
 	cfg.PollTimeout = 200 * time.Millisecond
-	cfg.Policy.Backoff.Max = 300 * time.Millisecond
-	cfg.Timing.Request = 2 * time.Second // a busy server answers within it, or the worker never becomes ready
-	cfg.Timing.AckWait = 3 * time.Second
+	cfg.Policy.Backoff.Max = 3 * time.Second // so many orders, each looked at anew at each acknowledgement, are much for a busy machine
+	cfg.Timing.Request = 2 * time.Second     // a busy server answers within it, or the worker never becomes ready
+	cfg.Timing.AckWait = 10 * time.Second
 	cfg.Timing.PutBack.Max = 500 * time.Millisecond
 	cfg.Recall = -1                      // all records are read
 	cfg.Timing.PatrolEvery = time.Minute // nobody but the worker's loops is to make it right
