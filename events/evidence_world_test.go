@@ -52,7 +52,7 @@ func startEvidence(t *testing.T) *evidence {
 	cfg.Concurrency = 64
 	cfg.PollTimeout = 200 * time.Millisecond
 	cfg.Policy.Backoff.Max = 300 * time.Millisecond
-	cfg.Timing.Request = 500 * time.Millisecond
+	cfg.Timing.Request = 2 * time.Second // a busy server answers within it, or the worker never becomes ready
 	cfg.Timing.AckWait = 3 * time.Second
 	cfg.Timing.PutBack.Max = 500 * time.Millisecond
 	cfg.Recall = -1                      // all records are read

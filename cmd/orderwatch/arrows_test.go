@@ -107,6 +107,7 @@ var (
 		"cmd/orderwatch/output":       21,
 		"cmd/orderwatch/page/screens": 41, // a view and two functions for each screen, and what views are made of
 		"cmd/orderwatch/rig":          29,
+		"events/eventstest":           16,
 		"events/inspect":              22,
 		"events/store":                27,
 		"events/wire":                 46,

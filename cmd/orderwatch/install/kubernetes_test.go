@@ -35,7 +35,7 @@ func TestKubernetes(t *testing.T) {
 		"other ports": {"--values", least, "--set", "config.ORDERWATCH_NATS_URL=wss://nats.example,networkPolicy.natsPort=443,networkPolicy.httpsPort=8443",
 			"--set", "config.ORDERWATCH_MODELARTS_ENDPOINT=https://modelarts.example:8443/v1,config.ORDERWATCH_SLACK_API_URL=http://127.0.0.1:8080"},
 		"closed": {"--values", full, "--set", "serviceMonitor.enabled=false,page.ingress.enabled=false,page.service.type=ClusterIP",
-			"--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"dnsTo\": [], \"natsTo\": [], \"httpsTo\": []}"},
+			"--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"dnsTo\": [], \"natsTo\": [], \"httpsTo\": [], \"extraEgress\": [{\"to\": [{\"ipBlock\": {\"cidr\": \"10.0.0.0/8\"}}]}]}"},
 		"from outside": {"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic,page.files.ORDERWATCH_PAGE_USERS_FILE.content=x,page.service.type=LoadBalancer",
 			"--set", "config.ORDERWATCH_PUBLIC_URL=https://ow.example", "--set-json", `networkPolicy.pageFrom=[{"ipBlock": {"cidr": "10.0.0.0/8"}}]`},
 		"own accounts": {"--values", full, "--set", "serviceAccount.name=w,page.serviceAccount.name=p,provision.serviceAccount.name=j"},

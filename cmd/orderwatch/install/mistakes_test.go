@@ -181,6 +181,10 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "a time that no clock can count", values: "config: {ORDERWATCH_SETTLE: 99999999999h}", want: "at '/config/ORDERWATCH_SETTLE'"},
 	{name: "a prefix that is too long", values: "config: {ORDERWATCH_STREAM_PREFIX: " + strings.Repeat("A", 65) + "}", want: "value must be 'of A-Z a-z 0-9 _ -, at most 64 bytes; a number in quotes, and behind --set-string'"},
 	{name: "the page's address with a query", values: "config: {ORDERWATCH_PUBLIC_URL: \"https://ow.example?x=1\"}", want: "at '/config/ORDERWATCH_PUBLIC_URL'"},
+	{name: "a volume of nothing", values: "extraVolumes: [{name: vault}]", want: "extraVolumes: vault has no source, so Kubernetes would make an empty folder"},
+	{name: "a key that no Secret can have", values: "files: {ORDERWATCH_MODELARTS_TOKEN_FILE: {key: ..}}", want: "value must be 'the name of a key in the Secret or ConfigMap'"},
+	{name: "a label of nodes that is none", values: "topologyKey: a b", want: "at '/topologyKey': value must be 'a label of nodes, such as kubernetes.io/hostname'"},
+	{name: "a port of NATS that is none", values: "keda: {monitoring: \"nats:99999\"}", want: "at '/keda/monitoring': value must be 'host:port, without user and password'"},
 	{name: "a security token beside a token", values: "files: {ORDERWATCH_MODELARTS_SECURITY_TOKEN_FILE: {secret: a, key: b}}", want: "are two ways to log in to ModelArts: keep one"},
 
 	// Past helm: the API server refuses them.

@@ -112,6 +112,8 @@ owner and own, its values. */}}
 {{- range .own.extraVolumes -}}
 {{- if eq (toString .name) "files" -}}
 {{- $wrong = append $wrong (printf "%sextraVolumes: a volume of the chart's own is called files: choose another name" $owner) -}}
+{{- else if lt (len .) 2 -}}
+{{- $wrong = append $wrong (printf "%sextraVolumes: %v has no source, so Kubernetes would make an empty folder: say emptyDir: {}, or what it is, such as secret: {secretName: NAME}" $owner .name) -}}
 {{- end -}}
 {{- end -}}
 {{- range .own.extraVolumeMounts -}}
