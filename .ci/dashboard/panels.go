@@ -106,7 +106,7 @@ var rows = []row{
 			queries: []query{{"{{instance}}", most("orderwatch_nats_connected", "instance")}}},
 		{title: "Since loops turned", says: "Of the worker whose loop turned last. A line that climbs: the loop stands still in all workers.", unit: units.Seconds, width: 8, alert: "OrderwatchLoopStuck",
 			queries: []query{{"{{loop}}", "time() - (" + most("orderwatch_loop_timestamp_seconds", "loop") + " > 0)"}}},
-		{title: "Deliveries", says: "put_back is to be rare, but of slack, which lets messages wait.", unit: units.CountsPerSecond, width: 8, stacked: true,
+		{title: "Deliveries", says: "put_back is to be rare, except of slack, which lets messages wait.", unit: units.CountsPerSecond, width: 8, stacked: true,
 			queries: []query{{"{{consumer}} {{action}}", rate("orderwatch_deliveries_total", "consumer, action")}}},
 		{title: "Answers of the service", says: "503: NATS did not answer the worker.", unit: units.RequestsPerSecond, width: 8, stacked: true,
 			queries: []query{{"{{request}} {{code}}", rate("orderwatch_service_answers_total", "request, code")}}},

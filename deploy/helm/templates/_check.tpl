@@ -228,8 +228,10 @@ owner and own, its values. */}}
 {{- if and $config.ORDERWATCH_NATS_USER (eq $config.ORDERWATCH_NATS_USER ($workers.config.ORDERWATCH_NATS_USER | default "")) -}}
 {{- $wrong = append $wrong "page.config.ORDERWATCH_NATS_USER must not be config.ORDERWATCH_NATS_USER, who may write: the page is to read alone, so it needs a user of its own" -}}
 {{- end -}}
-{{- range $name := list "ORDERWATCH_NATS_CREDS_FILE" "ORDERWATCH_NATS_NKEY_FILE" "ORDERWATCH_NATS_TOKEN_FILE" -}}
-{{- if and (hasKey $files $name) (eq (toJson (get $files $name)) (toJson (get $workers.files $name))) -}}
+{{- /* What a path leads to is each pod's own, and a server with a token has one for all. */ -}}
+{{- range $name := list "ORDERWATCH_NATS_CREDS_FILE" "ORDERWATCH_NATS_NKEY_FILE" -}}
+{{- $file := get $files $name | default dict -}}
+{{- if and $file (not $file.path) (eq (toJson $file) (toJson (get $workers.files $name))) -}}
 {{- $wrong = append $wrong (printf "page.files.%s must not be files.%s, a login that may write: the page is to read alone, so it needs one of its own" $name $name) -}}
 {{- end -}}
 {{- end -}}

@@ -28,6 +28,16 @@ digit first. */}}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) -}}
 {{- $wrong = append $wrong (printf "the release is called %s, so the objects would be called %s: they take a-z 0-9 - alone, with a letter first; set fullnameOverride, such as orderwatch, or choose another name for the release" .Release.Name $full) -}}
 {{- end -}}
+{{- $accounts := list -}}
+{{- range $component, $own := dict "worker" .Values "page" .Values.page "provision" .Values.provision -}}
+{{- if and (or (eq $component "worker") $own.enabled) $own.serviceAccount.create -}}
+{{- $account := include "orderwatch.serviceAccount" (dict "root" $ "component" $component "own" $own) -}}
+{{- if has $account $accounts -}}
+{{- $wrong = append $wrong (printf "the ServiceAccount %s would be created twice: give workers, page and job names of their own; or where they are to share it, set create: false for all but one" $account) -}}
+{{- end -}}
+{{- $accounts = append $accounts $account -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Chart.IsRoot (hasKey .Values "enabled") -}}
 {{- $wrong = append $wrong "enabled switches nothing here: it is for a chart that has this one as a part, with condition: orderwatch.enabled" -}}
 {{- end -}}
