@@ -38,6 +38,8 @@ func TestKubernetes(t *testing.T) {
 			"--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"dnsTo\": [], \"natsTo\": [], \"httpsTo\": [], \"extraEgress\": [{\"to\": [{\"ipBlock\": {\"cidr\": \"10.0.0.0/8\"}}]}]}"},
 		"from outside": {"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic,page.files.ORDERWATCH_PAGE_USERS_FILE.content=x,page.service.type=LoadBalancer",
 			"--set", "config.ORDERWATCH_PUBLIC_URL=https://ow.example", "--set-json", `networkPolicy.pageFrom=[{"ipBlock": {"cidr": "10.0.0.0/8"}}]`},
+		"by pods of a load balancer": {"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic,page.files.ORDERWATCH_PAGE_USERS_FILE.content=x,page.service.type=NodePort",
+			"--set", "config.ORDERWATCH_PUBLIC_URL=http://localhost:8090", "--set-json", `networkPolicy.pageFrom=[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}]`},
 		"own accounts": {"--values", full, "--set", "serviceAccount.name=w,page.serviceAccount.name=p,provision.serviceAccount.name=j"},
 		"bare":         {"--values", least, "--set", "networkPolicy.enabled=false,podDisruptionBudget.enabled=false,scrapeAnnotations=false", "--set-json", "resources={}"},
 	} {

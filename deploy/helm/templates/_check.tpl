@@ -239,7 +239,7 @@ owner and own, its values. */}}
 {{- if and (regexMatch "/0+(,|\\s|$)" (ternary (join "," $proxies) (toString $proxies) (kindIs "slice" $proxies))) (not (and $workers.networkPolicy.enabled (eq $workers.page.service.type "ClusterIP"))) -}}
 {{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_TRUSTED_PROXIES has a network of all addresses: everybody who reaches the page could say who they are; name the proxy's own, such as 10.0.0.0/8" -}}
 {{- end -}}
-{{- if and (eq $auth "basic") (ne .Values.page.service.type "ClusterIP") (not .Values.page.ingress.enabled) (not (hasPrefix "https://" $public)) -}}
+{{- if and (eq $auth "basic") (ne .Values.page.service.type "ClusterIP") (not .Values.page.ingress.enabled) (not (regexMatch "^(https://|http://(localhost|127\\.0\\.0\\.1)([:/]|$))" $public)) -}}
 {{- $wrong = append $wrong (printf "passwords of ORDERWATCH_PAGE_AUTH: basic could be read on the way to page.service, of type %s: use page.ingress; or, where a load balancer has the certificate, set config.ORDERWATCH_PUBLIC_URL to the https address" .Values.page.service.type) -}}
 {{- end -}}
 {{- with .Values.page.ingress -}}

@@ -42,12 +42,12 @@ list in JSON. */}}
 {{- end -}}
 {{- with $v.page -}}
 {{- if and .enabled $policy.enabled -}}
-{{- $blocks := false -}}
-{{- range $policy.pageFrom }}{{ if .ipBlock }}{{ $blocks = true }}{{ end }}{{ end -}}
+{{- $others := false -}}
+{{- range $policy.pageFrom }}{{ if or .ipBlock (not (contains "ingress" (toJson .))) }}{{ $others = true }}{{ end }}{{ end -}}
 {{- if and .ingress.enabled (not $policy.pageFrom) -}}
 {{- $wrong = append $wrong "networkPolicy.pageFrom is empty: the ingress would not reach the page; name its namespace" -}}
-{{- else if not (or .ingress.enabled $blocks (eq .service.type "ClusterIP")) -}}
-{{- $wrong = append $wrong (printf "page.service.type is %s, but networkPolicy.pageFrom has no ipBlock: nobody from outside the cluster would reach the page; add {ipBlock: {cidr: 10.0.0.0/8}} with the addresses that they come by" .service.type) -}}
+{{- else if not (or .ingress.enabled $others (eq .service.type "ClusterIP")) -}}
+{{- $wrong = append $wrong (printf "page.service.type is %s, but networkPolicy.pageFrom has an ingress at the most: it would let nobody else reach the page; add {ipBlock: {cidr: 10.0.0.0/8}} with the addresses that people come by, or the pods of the load balancer" .service.type) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .enabled .ingress.enabled -}}
