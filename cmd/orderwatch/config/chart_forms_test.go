@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // A form is what the chart's schema wants of a variable's value beyond its type.
@@ -185,6 +186,7 @@ var blunders = append(strings.Split("5|5 minutes|-5s|1d|99999999999h|92233720368
 // TestChartForms holds the chart's schema against the program: both take the good values, and refuse the bad ones. The schema takes
 // no blunder that the program refuses.
 func TestChartForms(t *testing.T) {
+	watchertest.Unraced(t)
 	schemas := make(map[string]*jsonschema.Schema)
 	for place, definition := range map[string]string{"config": "workerConfig", "page.config": "pageConfig"} {
 		schema, err := jsonschema.NewCompiler().Compile(chart + "values.schema.json#/$defs/" + definition)

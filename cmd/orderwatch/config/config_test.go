@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 func TestLeast(t *testing.T) {
@@ -515,6 +516,7 @@ func TestSecretFiles(t *testing.T) {
 // TestMisspelt makes every slip of one letter in every variable's name.
 func TestMisspelt(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 	known := names(new(Config))
 	n := 0
