@@ -58,9 +58,9 @@ func TestFits(t *testing.T) {
 	t.Parallel()
 	s := play(t, "", "ORDERWATCH_PAGE_ACTIONS=true")
 	populate(s)
-	b := window(t, startBrowser(t))
-	b.allow("404 (Not Found)")
 	empty := play(t, "")
+	b := window(t, startBrowser(t)) // after both pages, so that it closes before they end
+	b.allow("404 (Not Found)")
 	all := screensOf(s)
 	all["nothing watched"] = empty.base + "/"
 	all["no history"] = empty.base + "/history"
