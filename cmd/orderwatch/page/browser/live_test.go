@@ -5,6 +5,8 @@ package browser_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,6 +61,37 @@ func TestOpenedStaysOpen(t *testing.T) {
 	s.asks("order.comes", script(items(1, "open", emulator.Never, "")), nil)
 	b.shows("order.comes")
 	if !eval[bool](b, `document.querySelector("main details").open && document.querySelector("input[name=q]").value === "half-typ"`) {
+		t.Error("an update closed what was open, or took what was typed")
+	}
+}
+
+// TestOpenedStaysOpenInAFragment holds the same of what is in a fragment, which a stream sends whole when it begins.
+func TestOpenedStaysOpenInAFragment(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(path, []byte("ann:"+hash(t, "open sesame")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := play(t, "", "ORDERWATCH_PAGE_AUTH=basic", "ORDERWATCH_PAGE_USERS_FILE="+path, "ORDERWATCH_PAGE_ACTIONS=true")
+	s.asks("order.goes-on", script(items(1, "open", emulator.Never, "")), nil)
+	b := window(t, startBrowser(t))
+	b.allow("net::ERR_")
+	b.signIn("ann", "open sesame")
+	b.goes(s.order("order.goes-on"), 200)
+	b.shows("0 of 1")
+	eval[bool](b, `(() => { const d = document.querySelector("#actions details"); d.open = true; d.querySelector("input[name=reason]").value = "half-typed"; return true })()`)
+	s.page.Kill()
+	b.shows("not connected")
+	s.open()
+	rig.Eventually(t, rig.Patience, func() error { // a stream that begins sends all
+		if strings.Contains(b.text(), "not connected") {
+			return errors.New("it still says that it is not connected")
+		}
+		return nil
+	})
+	s.asks("order.goes-on", nil, map[string]any{"request_id": "another"})
+	b.shows("another")
+	if !eval[bool](b, `document.querySelector("#actions details").open && document.querySelector("#actions input[name=reason]").value === "half-typed"`) {
 		t.Error("an update closed what was open, or took what was typed")
 	}
 }

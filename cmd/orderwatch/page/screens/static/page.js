@@ -90,4 +90,10 @@
     line.append(", ", said);
   }
   htmx.createEventSource = function (url) { return new Stream(url); };
+  // What a viewer opened stays open, and what a viewer typed stays, when a fragment is sent again.
+  document.addEventListener("DOMContentLoaded", function () {
+    Idiomorph.defaults.callbacks.beforeAttributeUpdated = function (name, node) {
+      return !(name === "open" && node.nodeName === "DETAILS" || name === "value" && node.nodeName === "INPUT");
+    };
+  });
 })();
