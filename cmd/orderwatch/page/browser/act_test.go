@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,11 +27,7 @@ func decode(t *testing.T, text string, to any) {
 // TestAct logs in, and polls, cancels and tells again from an order's screen; and holds that neither a stranger nor another site can.
 func TestAct(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "users")
-	if err := os.WriteFile(path, []byte("ann:"+hash(t, "open sesame")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := play(t, "", "ORDERWATCH_PAGE_AUTH=basic", "ORDERWATCH_PAGE_USERS_FILE="+path, "ORDERWATCH_PAGE_ACTIONS=true")
+	s := playForAnn(t)
 	s.asks("order.goes-on", script(items(1, "open", emulator.Never, "")), nil)
 	b := window(t, startBrowser(t))
 	for _, password := range []string{"", "wrong"} { // Chromium would ask a person for another
@@ -42,7 +36,7 @@ func TestAct(t *testing.T) {
 			t.Fatal(err)
 		}
 		if password != "" {
-			r.SetBasicAuth("ann", password)
+			r.SetBasicAuth(ann, password)
 		}
 		answer, err := http.DefaultClient.Do(r)
 		if err != nil {
@@ -53,7 +47,7 @@ func TestAct(t *testing.T) {
 			t.Errorf("with the password %q the page answers %s", password, answer.Status)
 		}
 	}
-	b.signIn("ann", "open sesame")
+	b.signIn(ann, annsPassword)
 	shown := func() (w watcher.Snapshot) {
 		decode(t, rig.CarryOut(t, []string{"ORDERWATCH_NATS_URL=" + s.nats.URL}, "get", "-o", "json", rig.Project+"/order.goes-on").Out, &w)
 		return w

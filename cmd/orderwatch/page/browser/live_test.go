@@ -3,10 +3,7 @@
 package browser_test
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,27 +65,18 @@ func TestOpenedStaysOpen(t *testing.T) {
 // TestOpenedStaysOpenInAFragment holds the same of what is in a fragment, which a stream sends whole when it begins.
 func TestOpenedStaysOpenInAFragment(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "users")
-	if err := os.WriteFile(path, []byte("ann:"+hash(t, "open sesame")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := play(t, "", "ORDERWATCH_PAGE_AUTH=basic", "ORDERWATCH_PAGE_USERS_FILE="+path, "ORDERWATCH_PAGE_ACTIONS=true")
+	s := playForAnn(t)
 	s.asks("order.goes-on", script(items(1, "open", emulator.Never, "")), nil)
 	b := window(t, startBrowser(t))
 	b.allow("net::ERR_")
-	b.signIn("ann", "open sesame")
+	b.signIn(ann, annsPassword)
 	b.goes(s.order("order.goes-on"), 200)
 	b.shows("0 of 1")
 	eval[bool](b, `(() => { const d = document.querySelector("#actions details"); d.open = true; d.querySelector("input[name=reason]").value = "half-typed"; return true })()`)
 	s.page.Kill()
 	b.shows("not connected")
 	s.open()
-	rig.Eventually(t, rig.Patience, func() error { // a stream that begins sends all
-		if strings.Contains(b.text(), "not connected") {
-			return errors.New("it still says that it is not connected")
-		}
-		return nil
-	})
+	b.connected()
 	s.asks("order.goes-on", nil, map[string]any{"request_id": "another"})
 	b.shows("another")
 	if !eval[bool](b, `document.querySelector("#actions details").open && document.querySelector("#actions input[name=reason]").value === "half-typed"`) {
@@ -159,12 +147,7 @@ func TestServerGone(t *testing.T) {
 	s.nats.Again(t)
 	s.asks("order.comes-after", script(items(1, "open", emulator.Never, "")), nil)
 	b.shows("order.comes-after")
-	rig.Eventually(t, rig.Patience, func() error {
-		if strings.Contains(b.text(), "not connected") {
-			return fmt.Errorf("it still says that it is not connected")
-		}
-		return nil
-	})
+	b.connected()
 }
 
 // TestPageGone holds that the page says so itself when its process has ended, or its order's record is gone, and that it goes
@@ -192,12 +175,7 @@ func TestPageGone(t *testing.T) {
 	}
 	s.open()
 	for _, b := range []*tab{b, order} {
-		rig.Eventually(t, rig.Patience, func() error {
-			if strings.Contains(b.text(), "not connected") {
-				return errors.New("it still says that it is not connected")
-			}
-			return nil
-		})
+		b.connected()
 		b.held()
 	}
 	s.asks("order.comes-after", script(items(1, "open", emulator.Never, "")), nil)
@@ -231,12 +209,7 @@ func TestPageSilent(t *testing.T) {
 	if err := page.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	rig.Eventually(t, rig.Patience, func() error {
-		if strings.Contains(b.text(), "not connected") {
-			return errors.New("it still says that it is not connected")
-		}
-		return nil
-	})
+	b.connected()
 	s.asks("order.comes-after", script(items(1, "open", emulator.Never, "")), nil)
 	b.shows("order.comes-after")
 }

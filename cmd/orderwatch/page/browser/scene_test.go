@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -156,6 +158,19 @@ func (s *scene) settles(address string, texts ...string) {
 		}
 		return err
 	})
+}
+
+// The user of playForAnn.
+const ann, annsPassword = "ann", "open sesame"
+
+// playForAnn starts a scene whose page lets one user in, who may act.
+func playForAnn(t *testing.T) *scene {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(path, []byte(ann+":"+hash(t, annsPassword)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return play(t, "", "ORDERWATCH_PAGE_AUTH=basic", "ORDERWATCH_PAGE_USERS_FILE="+path, "ORDERWATCH_PAGE_ACTIONS=true")
 }
 
 // hash returns a password's hash as a file of users has it.

@@ -228,6 +228,17 @@ func (b *tab) text() string {
 	return eval[string](b, `document.body.textContent.replace(/\s+/g, " ")`)
 }
 
+// connected waits until the tab no longer says that it is not connected. A stream that begins has sent all by then.
+func (b *tab) connected() {
+	b.t.Helper()
+	rig.Eventually(b.t, rig.Patience, func() error {
+		if strings.Contains(b.text(), "not connected") {
+			return errors.New("it still says that it is not connected")
+		}
+		return nil
+	})
+}
+
 // shows waits until the tab shows the texts, without a reload.
 func (b *tab) shows(texts ...string) {
 	b.t.Helper()
