@@ -53,7 +53,7 @@ func (r *release) complete(path string, scripts []any) error {
 	if !ok {
 		return errors.New("it names no program")
 	}
-	program["version"] = r.version // as the program says it; cyclonedx-gomod names what is no release otherwise
+	program["version"] = r.version // cyclonedx-gomod gives a program without a tag another version than the program itself says
 	program["licenses"] = licensedAs("Apache-2.0")
 	for _, tool := range list(metadata["tools"]) {
 		delete(tool.(map[string]any), "hashes") // cyclonedx-gomod's own: other machines may build it otherwise

@@ -255,8 +255,8 @@ func TestWritesNothing(t *testing.T) {
 	}
 }
 
-// TestKnowsItself holds that the program of the image knows its version and its commit, and the image says the same, that nobody but root owns what is in
-// the image, and that licences of others are with it.
+// TestKnowsItself holds that the program of the image knows its version and its commit, and that the image's labels say the same;
+// that nobody but root owns what is in the image; and that licences of others are with it.
 func TestKnowsItself(t *testing.T) {
 	c := unpack(t)
 	out, err := c.run(nil, "/orderwatch", "version", "-o", "json")
